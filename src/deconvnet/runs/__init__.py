@@ -1,5 +1,34 @@
-"""Records and run directories: the neck of the hourglass, read and written without torch."""
+"""Records and run directories: the neck of the hourglass, read and written without torch.
 
+The records of each experiment are modules of their own, for example `deconvnet.runs.top`; importing this package loads
+neither numpy nor Pillow.
+"""
+
+from deconvnet.runs.directory import Manifest, Run
+from deconvnet.runs.files import (
+    read_arrays,
+    read_image,
+    read_json,
+    write_arrays,
+    write_bytes,
+    write_image,
+    write_json,
+    write_text,
+    writing,
+)
 from deconvnet.runs.units import Unit
 
-__all__ = ["Unit"]
+__all__ = [
+    "Manifest",
+    "Run",
+    "Unit",
+    "read_arrays",
+    "read_image",
+    "read_json",
+    "write_arrays",
+    "write_bytes",
+    "write_image",
+    "write_json",
+    "write_text",
+    "writing",
+]

@@ -1,0 +1,128 @@
+"""The k best of a stream, exactly: numpy alone, no torch.
+
+The order is by score, highest first, and among equal scores by photo index, lowest first. It is a total order on
+photos, so neither their order nor their division into batches and shards changes the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from deconvnet.errors import DataError, OptionError
+from deconvnet.runs.sums import exact_sums
+from deconvnet.runs.top import LayerTop, Mined
+
+_LAST = np.iinfo(np.int64).max
+
+
+def offer(
+    top: LayerTop,
+    photos: np.ndarray,
+    scores: np.ndarray,
+    maxima: np.ndarray,
+    locate: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> LayerTop:
+    """Take a batch of photos into a layer's record.
+
+    Parameters
+    ----------
+    top : LayerTop
+        The record so far; it is left as it was.
+    photos : ndarray, int64, (N,)
+        Photo indices, from 0.
+    scores, maxima : ndarray, float32, (N, C)
+        Each photo's score and spatial maximum for each map; finite.
+    locate : function of two int64 arrays (P,), giving int32 (P, 2)
+        Asked once, for the photos (places in the batch) and channels that enter the record: where are their maxima?
+
+    Returns
+    -------
+    LayerTop
+        The new record.
+
+    Raises
+    ------
+    DataError
+        If a photo turns up that the record holds already.
+    """
+    k = top.k
+    values, who, positions = top.values.copy(), top.photos.copy(), top.positions.copy()
+    weakest, weakest_photo = values[:, -1], who[:, -1]
+    enters = (scores > weakest) | ((scores == weakest) & (photos[:, None] < weakest_photo))
+    channels = np.flatnonzero(enters.any(axis=0))  # soon few: the k-th best is hard to beat
+    if channels.size:
+        all_values = np.concatenate([values[channels], scores.T[channels]], axis=1)
+        all_photos = np.concatenate([who[channels], np.broadcast_to(photos, (channels.size, photos.size))], axis=1)
+        best = _best(all_values, all_photos, k)
+        new = best >= k
+        kept = np.take_along_axis(positions[channels], np.minimum(best, k - 1)[:, :, None], axis=1)
+        row, _ = np.nonzero(new)
+        kept[new] = locate(best[new] - k, channels[row])
+        values[channels] = np.take_along_axis(all_values, best, axis=1)
+        who[channels] = np.take_along_axis(all_photos, best, axis=1)
+        positions[channels] = kept
+    return replace(
+        top,
+        values=values,
+        photos=who,
+        positions=positions,
+        active=top.active + (maxima > 0).sum(axis=0),
+        sums=top.sums + exact_sums(maxima),
+        count=top.count + len(photos),
+    )
+
+
+def merge(a: Mined, b: Mined) -> Mined:
+    """What one pass over the photos of both would have found, exactly.
+
+    Parameters
+    ----------
+    a, b : Mined
+        Results over different photos, of the same network, layers, k and score.
+
+    Raises
+    ------
+    OptionError
+        If layers, map sizes, k or score differ.
+    DataError
+        If a photo turns up in both.
+    """
+    if a.score != b.score:
+        raise OptionError(f"results ranked by {a.score!r} and by {b.score!r} cannot be merged: mine both alike.")
+    if set(a.layers) != set(b.layers):
+        odd = sorted(set(a.layers) ^ set(b.layers))
+        raise OptionError(f"results of different layers cannot be merged: only one of them has {', '.join(odd)}.")
+    return Mined({name: _merge(name, a.layers[name], b.layers[name]) for name in a.layers}, a.count + b.count, a.score)
+
+
+def _merge(name: str, a: LayerTop, b: LayerTop) -> LayerTop:
+    if (a.shape, a.spatial) != (b.shape, b.spatial):
+        raise OptionError(f"layer {name!r} has maps of {a.shape} and of {b.shape}, which cannot be merged.")
+    if a.k != b.k:
+        raise OptionError(f"results with k = {a.k} and k = {b.k} cannot be merged: mine both alike.")
+    values = np.concatenate([a.values, b.values], axis=1)
+    photos = np.concatenate([a.photos, b.photos], axis=1)
+    positions = np.concatenate([a.positions, b.positions], axis=1)
+    best = _best(values, photos, a.k)
+    return replace(
+        a,
+        values=np.take_along_axis(values, best, axis=1),
+        photos=np.take_along_axis(photos, best, axis=1),
+        positions=np.take_along_axis(positions, best[:, :, None], axis=1),
+        active=a.active + b.active,
+        sums=a.sums + b.sums,
+        count=a.count + b.count,
+    )
+
+
+def _best(values: np.ndarray, photos: np.ndarray, k: int) -> np.ndarray:
+    """Columns of the k best of each row, best first: (R, M) -> (R, k). Padding (photo -1) comes last."""
+    best = np.lexsort((np.where(photos < 0, _LAST, photos), -values), axis=-1)[:, :k]
+    chosen = np.sort(np.take_along_axis(photos, best, axis=1), axis=1)
+    twice = (chosen[:, 1:] == chosen[:, :-1]) & (chosen[:, 1:] >= 0)
+    if twice.any():
+        raise DataError(f"photo {chosen[:, 1:][twice][0]} was given twice: give each photo once, with its own index.")
+    return best

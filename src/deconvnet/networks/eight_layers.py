@@ -1,0 +1,160 @@
+"""The frame that AlexNet and ZFNet share: five convolutional layers, three fully connected ones.
+
+A network is a tuple of :class:`ConvLayer` and a few options; the frame turns it into a plain ``nn.Sequential`` whose
+children bear the field's names: conv1, relu1, pool1, norm1, ..., pool5, flatten, fc6, relu6, drop6, fc7, relu7, drop7,
+fc8. Geometry follows cuda-convnet, on which both papers' code ran: windows of convolution and pooling that start inside
+the map and overhang its right or lower edge count (ceil), reading zeros there.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from deconvnet.errors import OptionError
+from deconvnet.geometry import Window
+from deconvnet.networks.normalization import LocalResponseNorm
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Constants of a local response normalisation, in torch's convention (n=5, k=2 in both papers' code)."""
+
+    size: int = 5
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 2.0
+    groups: int = 1
+
+
+@dataclass(frozen=True)
+class ConvLayer:
+    """One convolutional layer: convolution, ReLU and, if asked, pooling and normalisation."""
+
+    maps: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+    pool: Window | None = None
+    norm: Normalization | None = None
+
+
+REMOVABLE = ((), (3, 4), (6,), (7,), (6, 7), (3, 4, 6, 7))  # Table 3
+POOL = Window(3, 2)  # overlapping, in both papers
+
+
+class EightLayerNet(nn.Sequential):
+    """A network of the AlexNet family as a plain sequence of named children.
+
+    Attributes
+    ----------
+    input_size : int
+        Side of the square input, in pixels; the fully connected layers fit this size only.
+    num_classes : int
+        Number of class scores.
+    """
+
+    input_size: int
+    num_classes: int
+
+
+def eight_layers(
+    layers: Sequence[ConvLayer],
+    *,
+    num_classes: int,
+    input_size: int,
+    fc_width: int,
+    remove: Collection[int],
+    dropout: float,
+    norm_first: bool,
+    overhang: bool = True,
+) -> EightLayerNet:
+    """Build the sequence.
+
+    Parameters
+    ----------
+    layers : sequence of ConvLayer
+        conv1 to conv5.
+    num_classes : int
+        Class scores of fc8; at least 1.
+    input_size : int
+        Side of the square RGB input in pixels; any that leaves a positive map after pool5.
+    fc_width : int
+        Units of fc6 and of fc7.
+    remove : collection of int
+        Layers to leave out, one of the sets of Table 3: 3,4 / 6 / 7 / 6,7 / 3,4,6,7.
+    dropout : float
+        Probability in fc6 and fc7; 0 leaves dropout out.
+    norm_first : bool
+        Normalise before pooling (AlexNet's order) or after it (ZFNet's).
+    overhang : bool
+        Whether windows that overhang the right or lower edge count (cuda-convnet), or not (torch's default).
+
+    Raises
+    ------
+    OptionError
+        If an option is out of range or the input too small, naming the layer where the map vanishes.
+    """
+    removed = tuple(sorted(set(remove)))
+    if removed not in REMOVABLE:
+        allowed = " / ".join(",".join(map(str, r)) for r in REMOVABLE if r)
+        raise OptionError(f"layers {','.join(map(str, removed))} cannot be removed: choose one of {allowed}.")
+    for option, value in (("num_classes", num_classes), ("fc_width", fc_width), ("input_size", input_size)):
+        if value < 1:
+            raise OptionError(f"{option} must be at least 1, not {value}.")
+
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    maps, side = 3, input_size
+    for number, layer in enumerate(layers, start=1):
+        if number in removed:
+            continue
+        missing = -(side + 2 * layer.padding - layer.kernel) % layer.stride
+        if overhang and missing:  # zeros to the right and below
+            parts[f"pad{number}"] = nn.ZeroPad2d((0, missing, 0, missing))
+            side += missing
+        parts[f"conv{number}"] = nn.Conv2d(
+            maps, layer.maps, layer.kernel, layer.stride, layer.padding, groups=layer.groups
+        )
+        parts[f"relu{number}"] = nn.ReLU()
+        maps = layer.maps
+        side = _shrink(Window(layer.kernel, layer.stride, layer.padding), side, f"conv{number}", input_size)
+
+        after: list[tuple[str, nn.Module]] = []
+        if layer.pool is not None:
+            pool = layer.pool
+            after.append((f"pool{number}", nn.MaxPool2d(pool.size, pool.stride, pool.padding, ceil_mode=overhang)))
+            side = _shrink(pool, side, f"pool{number}", input_size, ceil=overhang)
+        if layer.norm is not None:
+            n = layer.norm
+            after.append((f"norm{number}", LocalResponseNorm(n.size, n.alpha, n.beta, n.k, n.groups)))
+        parts.update(reversed(after) if norm_first else after)
+
+    parts["flatten"] = nn.Flatten()
+    features = maps * side * side
+    for number in (6, 7):
+        if number in removed:
+            continue
+        parts[f"fc{number}"] = nn.Linear(features, fc_width)
+        parts[f"relu{number}"] = nn.ReLU()
+        if dropout:
+            parts[f"drop{number}"] = nn.Dropout(dropout)
+        features = fc_width
+    parts["fc8"] = nn.Linear(features, num_classes)
+
+    network = EightLayerNet(parts)
+    network.input_size, network.num_classes = input_size, num_classes
+    return network
+
+
+def _shrink(window: Window, side: int, layer: str, input_size: int, ceil: bool = False) -> int:
+    out = window.output(side, ceil)
+    if out < 1 or side < 1:
+        raise OptionError(
+            f"an input of {input_size} x {input_size} px leaves nothing of the map at {layer}: "
+            "choose a larger input_size (the paper's is 224)."
+        )
+    return out

@@ -1,0 +1,173 @@
+"""A network with all that is needed to show it a photo: preprocessing, class names, card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from deconvnet.errors import OptionError, WeightsError
+from deconvnet.networks.layer_table import LayerRow, layer_table
+from deconvnet.networks.preprocessing import Photo, Preprocessing
+from deconvnet.networks.registry import build, entry
+from deconvnet.networks.weights import SHIPPED, fit_weights, read_weights, save_weights, shipped
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and its preprocessing.
+
+    Attributes
+    ----------
+    name : str
+        Name in the registry.
+    module : nn.Module
+        In evaluation mode; N x C x H x W -> N x classes scores.
+    preprocessing : Preprocessing
+        How photos become inputs.
+    classes : tuple of str
+        One name for each class score.
+    options : mapping
+        What the module was built with.
+    card : mapping
+        Data, recipe, accuracy and licence of trained weights; empty for fresh ones.
+    """
+
+    name: str
+    module: nn.Module = field(repr=False)
+    preprocessing: Preprocessing
+    classes: tuple[str, ...] = field(repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an input."""
+        p = self.preprocessing
+        return p.channels, p.input_size, p.input_size
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable weights and biases."""
+        return sum(p.numel() for p in self.module.parameters())
+
+    def view(self, photo: Photo) -> npt.NDArray[np.uint8]:
+        """The pixels that the network sees, uint8 (H, W, 3)."""
+        return self.preprocessing.view(photo)
+
+    def preprocess(self, photos: Sequence[Photo]) -> Tensor:
+        """Photos as the network reads them, float32 (N, C, H, W)."""
+        return self.preprocessing(photos)
+
+    @torch.inference_mode()
+    def probabilities(self, photos: Sequence[Photo], ten_crops: bool = False) -> npt.NDArray[np.float32]:
+        """Class probabilities.
+
+        Parameters
+        ----------
+        photos : sequence of PIL images or uint8 arrays
+        ten_crops : bool
+            Average the probabilities of the paper's ten crops instead of looking at the centre once.
+
+        Returns
+        -------
+        ndarray of float32, (N, classes)
+        """
+        p = self.preprocessing
+        if not photos:
+            return np.zeros((0, len(self.classes)), np.float32)
+        if not ten_crops:
+            return self.module(p(photos)).softmax(1).numpy()
+        return np.stack([self.module(p.tensor(p.ten_crops(photo))).softmax(1).mean(0).numpy() for photo in photos])
+
+    def layers(self) -> tuple[LayerRow, ...]:
+        """The table of its layers (built-in networks)."""
+        return layer_table(self.module, self.input_shape)
+
+    def save(self, path: Path | str, half: bool = False) -> Path:
+        """Write the weights with all that :func:`load` needs; see :func:`~deconvnet.networks.weights.save_weights`."""
+        return save_weights(
+            path,
+            self.module,
+            network=self.name,
+            options=self.options,
+            classes=self.classes,
+            preprocessing=self.preprocessing,
+            card=self.card,
+            half=half,
+        )
+
+
+def load(name: str, weights: Path | str | None = "shipped", **options: Any) -> Network:
+    """A built-in network, trained.
+
+    Parameters
+    ----------
+    name : str
+        A built-in network's name, or the path of a weights file that deconvnet wrote.
+    weights : path, "shipped" or None
+        A weights file; the trained weights that come with the package; or ``None`` for fresh, random weights.
+    **options
+        With ``weights=None``, the options with which to build the network.
+
+    Returns
+    -------
+    Network
+        In evaluation mode.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such network.
+    WeightsError
+        If no trained weights come with it, or the file is missing, damaged or of another network.
+    """
+    if name.endswith(".safetensors"):
+        name, weights = read_weights(name).network, name
+    found = entry(name)
+    if weights is None:
+        module = build(name, **options).eval()
+        return Network(name, module, _paper_preprocessing(name, module), _numbered(module), options)
+    if options:
+        raise OptionError("options come from the weights file; give them together with weights=None only.")
+    path = shipped(name) if weights == "shipped" else Path(weights)
+    if path is None:
+        trained = ", ".join(n for n in SHIPPED if shipped(n))
+        raise WeightsError(
+            f"no trained weights come with {found.name} (they do with {trained or 'none'}): "
+            "train it with `deconvnet train`, name a file with weights, or ask for random ones with weights=None."
+        )
+    stored = read_weights(path)
+    if stored.network != name:
+        raise WeightsError(f"{path} holds weights of {stored.network}, not of {name}.")
+    module = build(name, **stored.options)
+    fit_weights(module, stored.tensors, network=name, source=path)
+    return Network(name, module.eval(), stored.preprocessing, stored.classes, stored.options, stored.card)
+
+
+def _numbered(module: nn.Module) -> tuple[str, ...]:
+    last = [p for p in module.parameters() if p.ndim == 2]
+    count = last[-1].shape[0] if last else 10
+    return tuple(f"class {i}" for i in range(count))
+
+
+def _paper_preprocessing(name: str, module: nn.Module) -> Preprocessing:
+    """What the papers did, for a network without weights of its own."""
+    if entry(name).channels == 1:
+        return lenet_preprocessing()
+    size = int(getattr(module, "input_size", 224))
+    mean = np.full((3, 1, 1), 127.5, np.float32)
+    return Preprocessing(size, round(size * 256 / 224), mean)  # Sec. 3: shortest side 256, centre 224
+
+
+def lenet_preprocessing() -> Preprocessing:
+    """LeNet-5's: 28 x 28 white on black, padded to 32 x 32, black is -0.1 and white 1.175 (LeCun et al. 1998)."""
+    black, white = -0.1, 1.175
+    scale = 255 / (white - black)
+    return Preprocessing(32, 28, np.full((1, 1, 1), -black * scale, np.float32), scale, channels=1, border=2)

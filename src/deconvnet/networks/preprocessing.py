@@ -1,0 +1,143 @@
+"""From a photo to what a network reads: resize, crop, subtract the mean (Sec. 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from deconvnet.errors import OptionError
+
+Photo = npt.NDArray[np.uint8] | Image.Image
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize the shortest side, crop the centre, subtract the mean, divide.
+
+    Attributes
+    ----------
+    input_size : int
+        Side of the square that the network sees, in pixels.
+    resize : int
+        Length that the photo's shortest side is brought to before the crop, in pixels; at least ``input_size`` less
+        twice ``border``.
+    mean : ndarray of float32, (C, 1, 1) or (C, input_size, input_size)
+        Subtracted from pixel values 0 to 255: one number a channel, or the paper's per-pixel mean.
+    scale : float
+        Divides the difference; 1 leaves inputs in the paper's range of about -128 to 128.
+    channels : int
+        3 (RGB) or 1 (grey).
+    border : int
+        Black pixels added on each side after the crop (LeNet-5: 2, from 28 to 32).
+    """
+
+    input_size: int
+    resize: int
+    mean: npt.NDArray[np.float32] = field(repr=False)
+    scale: float = 1.0
+    channels: int = 3
+    border: int = 0
+
+    def __post_init__(self) -> None:
+        if self.resize < self.crop:
+            raise OptionError(f"resize ({self.resize} px) must not be smaller than the crop ({self.crop} px).")
+        if self.mean.shape not in ((self.channels, 1, 1), (self.channels, self.input_size, self.input_size)):
+            raise OptionError(f"a mean of shape {self.mean.shape} does not fit {self.channels} x {self.input_size} px.")
+
+    @property
+    def crop(self) -> int:
+        """Side of the square cut from the resized photo, in pixels."""
+        return self.input_size - 2 * self.border
+
+    def view(self, photo: Photo) -> npt.NDArray[np.uint8]:
+        """The pixels that the network sees.
+
+        Parameters
+        ----------
+        photo : PIL image, or uint8 array (H, W, 3) or (H, W)
+
+        Returns
+        -------
+        ndarray of uint8, (input_size, input_size, 3)
+            Grey networks see (and show) three equal channels.
+        """
+        return self._finish(center_crop(self._resized(photo), self.crop))
+
+    def ten_crops(self, photo: Photo) -> list[npt.NDArray[np.uint8]]:
+        """The corners and the centre of the resized centre square, then their mirror images (Sec. 3).
+
+        Returns
+        -------
+        list of 10 ndarrays of uint8, (input_size, input_size, 3)
+        """
+        square = center_crop(self._resized(photo), self.resize)
+        far, middle, side = self.resize - self.crop, (self.resize - self.crop) // 2, self.crop
+        corners = ((0, 0), (0, far), (far, 0), (far, far), (middle, middle))
+        five = [square[top : top + side, left : left + side] for top, left in corners]
+        return [self._finish(crop) for crop in (*five, *(crop[:, ::-1] for crop in five))]
+
+    def tensor(self, views: Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8]) -> Tensor:
+        """Views as the network reads them.
+
+        Parameters
+        ----------
+        views : N arrays of uint8, (input_size, input_size, 3)
+
+        Returns
+        -------
+        Tensor of float32, (N, channels, input_size, input_size)
+        """
+        pixels = torch.from_numpy(np.stack([np.asarray(v) for v in views])).permute(0, 3, 1, 2)
+        pixels = pixels[:, : self.channels].float()
+        return (pixels - torch.from_numpy(self.mean)) / self.scale
+
+    def __call__(self, photos: Sequence[Photo]) -> Tensor:
+        """Photos as the network reads them: :meth:`view`, then :meth:`tensor`."""
+        return self.tensor([self.view(photo) for photo in photos])
+
+    def record(self) -> dict[str, Any]:
+        """Everything but the mean, as JSON can hold it."""
+        return {
+            "input_size": self.input_size,
+            "resize": self.resize,
+            "scale": self.scale,
+            "channels": self.channels,
+            "border": self.border,
+        }
+
+    def _resized(self, photo: Photo) -> npt.NDArray[np.uint8]:
+        image = photo if isinstance(photo, Image.Image) else Image.fromarray(np.ascontiguousarray(photo))
+        image = image.convert("RGB" if self.channels == 3 else "L")
+        return shortest_side(image, self.resize)
+
+    def _finish(self, crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        if crop.ndim == 2:
+            crop = np.repeat(crop[:, :, None], 3, axis=2)
+        edge = self.border
+        return np.pad(crop, ((edge, edge), (edge, edge), (0, 0))) if edge else np.ascontiguousarray(crop)
+
+
+def shortest_side(image: Image.Image, side: int) -> npt.NDArray[np.uint8]:
+    """Resize so that the shortest side has ``side`` pixels, keeping the shape.
+
+    Returns
+    -------
+    ndarray of uint8, (H, W, 3) or (H, W)
+    """
+    width, height = image.size
+    ratio = side / min(width, height)
+    size = (max(side, round(width * ratio)), max(side, round(height * ratio)))
+    return np.asarray(image if size == image.size else image.resize(size, Image.Resampling.BICUBIC))
+
+
+def center_crop(pixels: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """The central ``side`` x ``side`` square of an (H, W[, C]) array."""
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return pixels[top : top + side, left : left + side]

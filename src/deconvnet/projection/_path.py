@@ -1,0 +1,157 @@
+"""Look at the graph between a layer and the pixels before anything is projected: is every step one that we know?
+
+The list of steps is closed. What is not on it is refused by name rather than passed with its plain gradient.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from deconvnet.errors import ModelError
+from deconvnet.projection._substitution import Site
+
+# Linear steps, and steps that are linear once their switches are known: their backward is the transposed step.
+_LINEAR = frozenset(
+    """
+    Convolution ConvolutionOverrideable SlowConv2D MkldnnConvolution Addmm Mm Mv Bmm Baddbmm Addbmm Addmv Linear
+    MkldnnLinear Matmul Add Addcmul Sub Rsub Mul Div Neg Sum Mean Cumsum
+    AvgPool2D AvgPool3D MkldnnAvgPool2D AdaptiveAvgPool2D MkldnnAdaptiveAvgPool2D
+    ConstantPadNd ReflectionPad1D ReflectionPad2D ReplicationPad1D ReplicationPad2D
+    View UnsafeView ReshapeAlias Reshape Permute Transpose T Unflatten Squeeze Unsqueeze Expand Repeat Cat Stack
+    Slice Select Split SplitWithSizes UnsafeSplit Chunk Unbind Narrow Index IndexSelect Gather Clone Copy
+    CopySlices AsStrided AsStridedScatter ToCopy ToDtype Contiguous Alias Flip Roll Rot90 Diagonal
+    Im2Col Col2Im PixelShuffle PixelUnshuffle NativeChannelShuffle ChannelShuffle
+    UpsampleNearest2D UpsampleNearestExact2D UpsampleBilinear2D UpsampleBicubic2D UpsampleBilinear2DAa
+    UpsampleBicubic2DAa NativeBatchNorm CudnnBatchNorm MiopenBatchNorm NativeDropout
+    MaxPool MaxUnpool2D Amax Max Maximum Rectify PassDown AccumulateGrad
+    """.split()
+)
+# Linear only if no more than one of the factors comes from the pixels.
+_PRODUCTS = frozenset("Mul Mm Mv Bmm Matmul Linear MkldnnLinear Convolution ConvolutionOverrideable".split())
+_PRODUCTS_WITH_SUMMAND = frozenset("Addmm Baddbmm Addbmm Addmv Addcmul".split())
+# Ours replaces these wherever a Python call makes them; one that is left was made where no call comes by.
+_MISSED = {
+    "Relu": "ReLU",
+    "MaxPool2DWithIndices": "max pool",
+    "MkldnnMaxPool2D": "max pool",
+    "AdaptiveMaxPool2D": "max pool",
+}
+
+
+def check_path(top: Any, pixels: Any, layer: str, sites: Mapping[Any, Site], activations: str, lrn: str) -> int:
+    """Refuse a path on which the deconvnet is not defined; count its ReLUs.
+
+    Parameters
+    ----------
+    top : autograd node or None
+        Made the asked layer's output.
+    pixels : autograd node
+        Accumulates the gradient of the pixels.
+    layer : str
+        The asked layer's name, for the message.
+    sites : mapping of autograd node -> Site
+    activations, lrn : str
+        As in `project`.
+
+    Returns
+    -------
+    int
+        Number of rectifying steps between the layer and the pixels.
+
+    Raises
+    ------
+    ModelError
+        If the layer does not depend on the pixels, or a step is not one that we know.
+    """
+    order = _children_first(top)
+    on_path: set[Any] = set()
+    for node in order:
+        if node is pixels or any(child in on_path for child, _ in node.next_functions):
+            on_path.add(node)
+    if top is None or top not in on_path:
+        raise ModelError(
+            f"layer {layer!r} does not depend on the pixels in a way that autograd can follow "
+            "(no_grad, detach or numpy inside the model?): ask for a layer below that."
+        )
+    origin: dict[Any, Site | None] = {}
+    for node in reversed(order):  # a node inside a composite call belongs to the call that made its consumer
+        here = origin[node] = sites.get(node, origin.get(node))
+        for child, _ in node.next_functions:
+            if child is not None:
+                origin.setdefault(child, here)
+
+    rectified = 0
+    for node in order:
+        if node not in on_path:
+            continue
+        kind, site = _kind(node), origin[node]
+        rectified += kind == "Rectify"
+        if kind in _MISSED:
+            raise ModelError(
+                f"on the way from layer {layer!r} to the pixels the model{_in(site)} computes a {_MISSED[kind]} where "
+                "it cannot be replaced (scripted or compiled code?): give the plain Python module."
+            )
+        if kind in ("NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm") and _uses_batch_statistics(node):
+            raise ModelError(
+                f"the batch norm{_in(site)} has no running statistics, so each photo's answer would depend on the "
+                "others in its batch: give a model with running statistics."
+            )
+        if site is not None and site.lrn and lrn == "grad":
+            continue
+        odd = _nonlinear(node, kind, on_path, site)
+        if odd and activations == "refuse":
+            raise ModelError(
+                f"the model{_in(site)} applies {odd}, which is neither linear nor a ReLU, on the way from layer "
+                f"{layer!r} to the pixels, and the deconvnet does not say what to do there: choose "
+                "activations='gradient' (its true derivative) or activations='relu' (treat it like a ReLU)."
+            )
+    return rectified
+
+
+def _nonlinear(node: Any, kind: str, on_path: set[Any], site: Site | None) -> str:
+    """What is not linear about a node, in words; empty if nothing is."""
+    name = site.function if site is not None else kind
+    factors = [child in on_path for child, _ in node.next_functions]
+    if kind not in _LINEAR:
+        return name
+    if site is not None and site.gated and kind not in ("Rectify", "MaxPool", "PassDown", "MaxUnpool2D"):
+        return f"{name} with a mask or number that it computes from the photo"
+    if kind in _PRODUCTS and sum(factors) > 1:
+        return f"a product of two signals ({name})"
+    if kind in _PRODUCTS_WITH_SUMMAND and sum(factors[1:]) > 1:
+        return f"a product of two signals ({name})"
+    if kind == "Div" and any(factors[1:]):
+        return f"a division by a signal ({name})"
+    if kind == "Maximum" and sum(factors) == 1:
+        return f"{name} with a constant"
+    return ""
+
+
+def _children_first(top: Any) -> list[Any]:
+    """All nodes below ``top``, each after its children."""
+    order: list[Any] = []
+    seen: set[Any] = set()
+    stack = [(top, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif node is not None and node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((child, False) for child, _ in node.next_functions)
+    return order
+
+
+def _kind(node: Any) -> str:
+    return re.sub(r"Backwards?\d*$", "", node.name().rsplit("::", 1)[-1])
+
+
+def _uses_batch_statistics(node: Any) -> bool:
+    return bool(getattr(node, "_saved_training", False))
+
+
+def _in(site: Site | None) -> str:
+    return f"'s layer {site.layer!r}" if site is not None and site.layer else ""

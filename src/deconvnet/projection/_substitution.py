@@ -1,0 +1,160 @@
+"""The one mechanism: run a model's own forward, and swap what its calls do on the way down.
+
+Under ``Deconvnet`` (a ``TorchFunctionMode``) every torch call of a forward pass comes by. ReLU, max pooling and LRN are
+replaced by autograd functions with the same values upwards and the deconvnet's step downwards. All else stays: torch's
+own backward of convolution, linear, padding, sums and average pooling is the transposed operation, and uses no biases.
+The model is never edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from deconvnet.projection._pooling import MaxPool
+from deconvnet.projection._rules import Rule
+from deconvnet.projection._rules import deconvnet as deconvnet_rule
+from deconvnet.projection._spellings import plain_name, read_elementwise, read_max_pool
+
+
+class Rectify(torch.autograd.Function):
+    """Values computed already, upwards; a rule, downwards."""
+
+    @staticmethod
+    def forward(ctx: Any, forward_input: Tensor, values: tuple[Tensor], rule: Rule) -> Tensor:
+        ctx.rule = rule
+        # A copy, because the model may overwrite the tensor later; the paper's own rule does not look at it.
+        ctx.forward_input = None if rule is deconvnet_rule else forward_input.detach().clone()
+        return values[0]
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Tensor) -> Any:
+        return ctx.rule(signals[0], ctx.forward_input), None, None
+
+
+class PassDown(torch.autograd.Function):
+    """Values computed already, upwards; the signal untouched, downwards."""
+
+    @staticmethod
+    def forward(ctx: Any, forward_input: Tensor, values: tuple[Tensor]) -> Tensor:
+        return values[0]
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Tensor) -> Any:
+        return signals[0], None
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where in the model a node of the autograd graph was made.
+
+    ``lrn`` marks the inside of local response normalisation; ``gated`` marks a call that also used numbers computed
+    from the signal outside the graph (a comparison, an argmax, a detached copy).
+    """
+
+    layer: str
+    function: str
+    lrn: bool
+    gated: bool
+
+
+# Calls whose result carries a tensor's shape or address but nothing of its values.
+_VALUELESS = frozenset(
+    "size zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty new_full "
+    "new_tensor dim numel".split()
+)
+
+
+class Deconvnet(TorchFunctionMode):
+    """Replace ReLU, max pooling and LRN in each call of a forward pass.
+
+    Parameters
+    ----------
+    rule, unpool, lrn, activations
+        As in `project`, checked.
+    where : callable
+        Gives the innermost running module's name and whether it is an LRN layer.
+
+    Attributes
+    ----------
+    sites : dict of autograd node -> Site
+        Where each call's result was made; holds the nodes, so it must not outlive the graph.
+    """
+
+    def __init__(
+        self, rule: Rule, unpool: str, lrn: str, activations: str, where: Callable[[], tuple[str, bool]]
+    ) -> None:
+        super().__init__()
+        self.rule, self.unpool, self.lrn, self.activations, self.where = rule, unpool, lrn, activations, where
+        self.sites: dict[Any, Site] = {}
+        self._outside = WeakTensorKeyDictionary()  # computed from the signal, outside the graph
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # Torch takes the mode away while this method runs, so nothing here comes by a second time.
+        kwargs = kwargs or {}
+        if not torch.is_grad_enabled():
+            return func(*args, **kwargs)
+        outcome = self._replaced(func, args, kwargs)
+        replaced = outcome is not None
+        if outcome is None:
+            outcome = func(*args, **kwargs)
+        self._note(func, args, kwargs, outcome, replaced)
+        return outcome
+
+    def _replaced(self, func: Any, args: Any, kwargs: Any) -> Any:
+        name = plain_name(func)
+        call = read_elementwise(func, args, kwargs)
+        if call is not None and call.signal.requires_grad and (call.is_relu or self.activations == "relu"):
+            return self._rectified(call.signal, call.compute)
+        pooled = read_max_pool(func, args, kwargs)
+        if pooled is not None and pooled[0].requires_grad:
+            maps, pool, both = pooled
+            maxima, switches = MaxPool.apply(maps, pool, self.unpool)  # type: ignore[misc]
+            return (maxima, switches) if both else maxima
+        if name == "local_response_norm" and self.lrn == "identity":
+            maps = args[0] if args else kwargs["input"]
+            with torch.no_grad():
+                values = func(*args, **kwargs)
+            return skip_lrn(maps, values)
+        return None
+
+    def _rectified(self, signal: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+        with torch.no_grad():
+            working = signal.detach().clone()
+            values = compute(working)
+        result: Tensor = Rectify.apply(signal, (values,), self.rule)  # type: ignore[assignment]
+        if values is not working:
+            return result
+        return signal.copy_(result)  # the call works in place: the tensor itself changes, and its place in the graph
+
+    def _note(self, func: Any, args: Any, kwargs: Any, outcome: Any, replaced: bool) -> None:
+        name = plain_name(func)
+        given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+        outside = any(each in self._outside for each in given)
+        if not outside and not any(each.requires_grad for each in given):
+            return
+        for made in tree_leaves(outcome):
+            if not isinstance(made, Tensor):
+                continue
+            if made.grad_fn is not None:
+                layer, in_lrn = self.where()
+                self.sites[made.grad_fn] = Site(layer, name, in_lrn or name == "local_response_norm", outside)
+            elif not replaced and name not in _VALUELESS:
+                self._outside[made] = True
+
+
+def skip_lrn(maps: Tensor, values: Tensor) -> Tensor:
+    """``values`` upwards, the signal untouched downwards: the deconvnet skips contrast normalisation.
+
+    The ECCV 2014 version says so in Sec. 2.1; the arXiv version leaves it open.
+    """
+    if not maps.requires_grad:
+        return values
+    return PassDown.apply(maps, (values.detach(),))  # type: ignore[return-value]
