@@ -15,8 +15,6 @@ from deconvnet.errors import DataError, OptionError
 from deconvnet.runs.sums import exact_sums
 from deconvnet.runs.top import LayerTop, Mined
 
-_LAST = np.iinfo(np.int64).max
-
 
 def offer(
     top: LayerTop,
@@ -119,8 +117,8 @@ def _merge(name: str, a: LayerTop, b: LayerTop) -> LayerTop:
 
 
 def _best(values: np.ndarray, photos: np.ndarray, k: int) -> np.ndarray:
-    """Columns of the k best of each row, best first: (R, M) -> (R, k). Padding (photo -1) comes last."""
-    best = np.lexsort((np.where(photos < 0, _LAST, photos), -values), axis=-1)[:, :k]
+    """Columns of the k best of each row: (R, M) -> (R, k). Padding, -inf as no score is, comes last."""
+    best = np.lexsort((photos, -values), axis=-1)[:, :k]
     chosen = np.sort(np.take_along_axis(photos, best, axis=1), axis=1)
     twice = (chosen[:, 1:] == chosen[:, :-1]) & (chosen[:, 1:] >= 0)
     if twice.any():

@@ -117,9 +117,7 @@ class TwoDeviceAlexNet(nn.Module):
         return torch.cat([half.to(self.devices[0]) for half in halves], dim=1)
 
 
-def split_towers(
-    network: EightLayerNet, devices: tuple[torch.device | str, torch.device | str]
-) -> TwoDeviceAlexNet:
+def split_towers(network: EightLayerNet, devices: tuple[torch.device | str, torch.device | str]) -> TwoDeviceAlexNet:
     """Put the towers of ``alexnet`` on two devices.
 
     Parameters

@@ -78,9 +78,7 @@ class LocalResponseNorm(nn.LocalResponseNorm):
     Krizhevsky, Sutskever & Hinton, NIPS 2012, Sec. 3.3; the convention is that of cuda-convnet's ``layer.py``.
     """
 
-    def __init__(
-        self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, groups: int = 1
-    ) -> None:
+    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, groups: int = 1) -> None:
         super().__init__(size, alpha=alpha, beta=beta, k=k)
         self.groups = groups
 

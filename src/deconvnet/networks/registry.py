@@ -55,7 +55,9 @@ _ENTRIES = (
     NetworkEntry("alexnet-dense", alexnet_dense, "AlexNet as one tower: Zeiler & Fergus's starting point"),
     NetworkEntry("zfnet", zfnet, "ZFNet: 7x7/2 filters, pool before LRN (Zeiler & Fergus 2013, Fig. 3)"),
     NetworkEntry("zfnet-wide", zfnet_wide, "ZFNet with 512-1024-512 maps in layers 3 to 5 (Table 3)"),
-    NetworkEntry("zfnet-lrn30", zfnet_lrn30, "a write-up's variant: LRN over 30 and 50 maps before pooling, no dropout"),
+    NetworkEntry(
+        "zfnet-lrn30", zfnet_lrn30, "a write-up's variant: LRN over 30 and 50 maps before pooling, no dropout"
+    ),
     NetworkEntry("zfnet-386m", zfnet_386m, "a write-up's variant: conv2 with stride 1, 512-1024-512 maps, no LRN"),
 )
 _BY_NAME = {entry.name: entry for entry in _ENTRIES}

@@ -152,7 +152,9 @@ def fit_weights(module: nn.Module, tensors: Mapping[str, Tensor], *, network: st
     own = module.state_dict()
     missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     if missing or extra:
-        differ = (["lacks " + _few(missing)] if missing else []) + (["has " + _few(extra) + " besides"] if extra else [])
+        differ = (["lacks " + _few(missing)] if missing else []) + (
+            ["has " + _few(extra) + " besides"] if extra else []
+        )
         raise WeightsError(f"{source} holds weights of another network than {network}: it {' and '.join(differ)}.")
     for key, value in own.items():
         if value.shape != tensors[key].shape:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -101,7 +101,7 @@ class Watch:
         raise _Enough
 
 
-def _usable_tensors(model: nn.Module) -> Mapping[str, Tensor]:
+def _usable_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Copies of the parameters and buffers that were made under ``inference_mode`` and so refuse to be in a graph."""
     state = [*model.named_parameters(), *model.named_buffers()]
     return {name: tensor.detach().clone() for name, tensor in state if tensor.is_inference()}

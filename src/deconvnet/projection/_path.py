@@ -3,6 +3,7 @@
 The list of steps is closed. What is not on it is refused by name rather than passed with its plain gradient.
 """
 
+# ruff: noqa: SIM905  (word lists read better as words)
 from __future__ import annotations
 
 import re
@@ -92,6 +93,11 @@ def check_path(top: Any, pixels: Any, layer: str, sites: Mapping[Any, Site], act
             raise ModelError(
                 f"on the way from layer {layer!r} to the pixels the model{_in(site)} computes a {_MISSED[kind]} where "
                 "it cannot be replaced (scripted or compiled code?): give the plain Python module."
+            )
+        if site is not None and site.hidden:
+            raise ModelError(
+                f"the model{_in(site)} changes a tensor in place under no_grad ({site.function}) on the way from layer "
+                f"{layer!r} to the pixels, which autograd cannot follow: take no_grad out of its forward."
             )
         if kind in ("NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm") and _uses_batch_statistics(node):
             raise ModelError(

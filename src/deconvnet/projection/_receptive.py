@@ -1,5 +1,6 @@
 """Which pixels each layer sees, read off one forward pass of the model itself."""
 
+# ruff: noqa: SIM905  (word lists read better as words)
 from __future__ import annotations
 
 import contextlib
@@ -93,9 +94,18 @@ class FieldTracker(TorchFunctionMode):
         self._fields[pixels] = _Field(ReceptiveField(), ReceptiveField())
         self._image = (pixels.shape[-2], pixels.shape[-1])
 
+    def field(self, tensor: Tensor) -> _Field:
+        """The field of any tensor of this forward pass."""
+        return self._fields.get(tensor) or _UNKNOWN
+
+    def follow(self, module: nn.Module, arguments: Any, output: Any) -> None:
+        """Note a layer that is known as a whole: LRN works across maps, whatever calls a subclass of it makes."""
+        if isinstance(module, nn.LocalResponseNorm) and arguments and isinstance(output, Tensor):
+            self._fields[output] = self.field(arguments[0])
+
     def layer(self, output: Tensor) -> LayerField:
         """The field of a layer's output."""
-        field = self._fields.get(output, _UNKNOWN)
+        field = self.field(output)
         return LayerField(field.rows, field.columns, field.whole, tuple(output.shape[1:]), self._image)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -104,7 +114,9 @@ class FieldTracker(TorchFunctionMode):
         fields = [self._fields[each] for each in given]  # before the call, which may work in place
         shapes = [each.shape for each in given]
         outcome = func(*args, **kwargs)
-        if given:
+        if given and plain_name(func) == "setitem":
+            self._fields[args[0]] = _UNKNOWN
+        elif given:
             for made in tree_leaves(outcome):
                 if isinstance(made, Tensor):
                     self._fields[made] = _after(plain_name(func), args, kwargs, fields, shapes, made)
@@ -264,6 +276,7 @@ def receptive_fields(model: nn.Module, input_shape: Sequence[int]) -> dict[str, 
         tracker = FieldTracker(pixels)
 
         def note(module: nn.Module, names: list[str], inputs: Any, output: Any) -> None:
+            tracker.follow(module, inputs, output)
             if isinstance(output, Tensor) and output.ndim > 1:
                 fields.update(dict.fromkeys((name for name in names if name), tracker.layer(output)))
 

@@ -1,5 +1,6 @@
 """Recognise a ReLU, another activation or a max pool in a call, however it is written."""
 
+# ruff: noqa: SIM905  (word lists read better as words)
 from __future__ import annotations
 
 import math

@@ -6,6 +6,7 @@ own backward of convolution, linear, padding, sums and average pooling is the tr
 The model is never edited.
 """
 
+# ruff: noqa: SIM905  (word lists read better as words)
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -56,13 +57,15 @@ class Site:
     """Where in the model a node of the autograd graph was made.
 
     ``lrn`` marks the inside of local response normalisation; ``gated`` marks a call that also used numbers computed
-    from the signal outside the graph (a comparison, an argmax, a detached copy).
+    from the signal outside the graph (a comparison, an argmax, a detached copy); ``hidden`` one that changed its result
+    in place under ``no_grad``, so that the graph does not have it.
     """
 
     layer: str
     function: str
     lrn: bool
     gated: bool
+    hidden: bool
 
 
 # Calls whose result carries a tensor's shape or address but nothing of its values.
@@ -99,9 +102,7 @@ class Deconvnet(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # Torch takes the mode away while this method runs, so nothing here comes by a second time.
         kwargs = kwargs or {}
-        if not torch.is_grad_enabled():
-            return func(*args, **kwargs)
-        outcome = self._replaced(func, args, kwargs)
+        outcome = self._replaced(func, args, kwargs) if torch.is_grad_enabled() else None
         replaced = outcome is not None
         if outcome is None:
             outcome = func(*args, **kwargs)
@@ -140,12 +141,14 @@ class Deconvnet(TorchFunctionMode):
         outside = any(each in self._outside for each in given)
         if not outside and not any(each.requires_grad for each in given):
             return
-        for made in tree_leaves(outcome):
+        changed = args[0] if name == "setitem" else outcome  # x[...] = y returns nothing
+        for made in tree_leaves(changed):
             if not isinstance(made, Tensor):
                 continue
             if made.grad_fn is not None:
                 layer, in_lrn = self.where()
-                self.sites[made.grad_fn] = Site(layer, name, in_lrn or name == "local_response_norm", outside)
+                in_lrn = in_lrn or name == "local_response_norm"
+                self.sites[made.grad_fn] = Site(layer, name, in_lrn, outside, hidden=not torch.is_grad_enabled())
             elif not replaced and name not in _VALUELESS:
                 self._outside[made] = True
 

@@ -1,0 +1,96 @@
+"""Accuracy on held-out photos: top-1, top-5, mean over classes, confusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from deconvnet.networks.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What share of photos a network names rightly.
+
+    Attributes
+    ----------
+    count : int
+        Number of photos.
+    top1, top5 : float
+        Shares, 0 to 1, of photos whose class is the first, or among the first five.
+    per_class : float
+        Mean over classes of the share within the class (the papers' measure on Caltech-101).
+    loss : float
+        Mean cross entropy, in nats.
+    by_class : ndarray of float64, (classes,)
+        Share within each class; NaN where there is no photo of it.
+    confusion : ndarray of int64, (classes, classes)
+        Number of photos of each class (row) that were named as each class (column).
+    """
+
+    count: int
+    top1: float
+    top5: float
+    per_class: float
+    loss: float
+    by_class: npt.NDArray[np.float64]
+    confusion: npt.NDArray[np.int64]
+
+
+@torch.inference_mode()
+def evaluate(
+    module: nn.Module,
+    preprocessing: Preprocessing,
+    views: Sequence[npt.NDArray[np.uint8]],
+    labels: npt.NDArray[np.int64],
+    batch_size: int = 64,
+) -> Accuracy:
+    """Classify photos, centre crop only.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Brought into evaluation mode for the time of the call.
+    preprocessing : Preprocessing
+    views : N arrays of uint8, (size, size, 3)
+        What :meth:`Preprocessing.view` returns.
+    labels : ndarray of int64, (N,)
+    batch_size : int
+        Photos a pass.
+    """
+    was_training = module.training
+    module.eval()
+    scores = [
+        module(preprocessing.tensor(views[i : i + batch_size]).contiguous(memory_format=torch.channels_last)).cpu()
+        for i in range(0, len(views), batch_size)
+    ]
+    module.train(was_training)
+    return accuracy(torch.cat(scores).numpy(), labels)
+
+
+def accuracy(scores: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> Accuracy:
+    """Accuracy of class scores (N, classes) before softmax (or logarithms of probabilities) against labels (N,)."""
+    classes = scores.shape[1]
+    order = np.argsort(-scores, axis=1, kind="stable")
+    right = order == labels[:, None]
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (labels, order[:, 0]), 1)
+    totals = confusion.sum(1)
+    with np.errstate(invalid="ignore"):
+        by_class = np.diag(confusion) / totals
+    shifted = scores.astype(np.float64) - scores.max(1, keepdims=True)
+    loss = np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(labels)), labels]
+    return Accuracy(
+        len(labels),
+        float(right[:, 0].mean()),
+        float(right[:, :5].any(1).mean()),
+        float(np.nanmean(by_class)),
+        float(loss.mean()),
+        by_class,
+        confusion,
+    )

@@ -1,0 +1,443 @@
+"""The training loop: runs that are written whole, can be killed at any moment, and go on where they were.
+
+Everything random in an epoch follows from the seed and the epoch's number, so a resumed run continues as the
+uninterrupted one would have.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deconvnet.errors import DataError, RunError
+from deconvnet.networks import Network, Preprocessing, build, lenet_preprocessing
+from deconvnet.networks.lenet5 import map_loss
+from deconvnet.networks.registry import entry
+from deconvnet.runs import Run
+from deconvnet.runs.files import write_bytes
+from deconvnet.training.evaluation import Accuracy, evaluate
+from deconvnet.training.initialization import initialize, renormalize_filters, spatial_autocorrelation
+from deconvnet.training.material import Material, channel_mean, epoch_order, pixel_mean
+from deconvnet.training.recipes import Recipe, Stage
+
+CHECKPOINT = "checkpoint.pt"
+NETWORK = "network.safetensors"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a progress display may show after each step."""
+
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    loss: float
+    top1: float
+    images_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Callbacks of a training run; each may be left as it is.
+
+    Attributes
+    ----------
+    preparing : callable(done, total)
+        While photos are decoded.
+    step : callable(Step)
+        After each step.
+    epoch : callable(dict)
+        After each epoch, with its line of the metrics.
+    """
+
+    preparing: Callable[[int, int], None] = lambda done, total: None
+    step: Callable[[Step], None] = lambda step: None
+    epoch: Callable[[Mapping[str, Any]], None] = lambda metrics: None
+
+
+def train(
+    recipe: Recipe,
+    material: Material,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    card: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+    watcher: Watcher | None = None,
+) -> tuple[Run, Network, Accuracy]:
+    """Train a network.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to do.
+    material : Material
+        What to learn from.
+    out : path
+        The run's folder; see Notes.
+    resume : bool
+        Go on after the last whole epoch of the run in ``out``.
+    card : mapping, optional
+        Facts about the data to put on the weights' card.
+    device : str
+        ``"cpu"``, ``"cuda"``, ...
+    watcher : Watcher, optional
+        Callbacks for progress.
+
+    Returns
+    -------
+    run : Run
+    network : Network
+        The trained network, on the CPU in evaluation mode.
+    accuracy : Accuracy
+        On the held-out photos.
+
+    Raises
+    ------
+    RunError
+        If ``out`` holds something else, or a run with other settings or data.
+    DataError
+        If the data cannot be trained on.
+
+    Notes
+    -----
+    The run holds ``split.json`` (names of the held-out photos), ``metrics.json`` (one line an epoch),
+    ``checkpoint.pt`` (written whole after every epoch), ``snapshots/epoch-0010.safetensors`` and, at the end,
+    ``network.safetensors``.
+    """
+    watcher = watcher or Watcher()
+    inputs = {"data": material.fingerprint, "photos": len(material.train) + len(material.held_out)}
+    run = Run.create(out, "train", recipe.record(), inputs, resume=resume)
+    run.save_json(
+        "split", {"seed": recipe.seed, "classes": material.classes, "held_out": material.names(material.held_out)}
+    )
+    material.decode(round(max(s.size for s in recipe.stages) * max(recipe.resize, 1.25)), watcher.preparing)
+    session = _Session(recipe, material, run, torch.device(device), dict(card or {}))
+    if run.has("metrics") and (run.path / CHECKPOINT).is_file():
+        session.restore()
+    while session.epoch < recipe.epochs:
+        session.train_epoch(watcher)
+    network, measured = session.result()
+    network.save(run.path / NETWORK)
+    run.finish()
+    return run, network, measured
+
+
+class _Session:
+    """One training run's moving parts."""
+
+    def __init__(
+        self, recipe: Recipe, material: Material, run: Run, device: torch.device, card: dict[str, Any]
+    ) -> None:
+        self.recipe, self.material, self.run, self.device, self.card = recipe, material, run, device, card
+        self.epoch = 0
+        self.metrics: list[dict[str, Any]] = []
+        self.best, self.waited, self.drops = math.inf, 0, 0  # of the plateau schedule
+        self.channels = entry(recipe.network).channels
+        self.loss = map_loss if recipe.loss == "map" else self._cross_entropy
+        torch.manual_seed(recipe.seed)
+        self._enter(recipe.stages[0], first=True)
+
+    # -- stages ------------------------------------------------------------------------------------------------------
+
+    def _enter(self, stage: Stage, first: bool = False) -> None:
+        """Build the network for a stage's input size and carry weights and optimizer state over."""
+        self.stage = stage
+        self.preprocessing = self._preprocessing(stage)
+        module = build(self.recipe.network, **self._options(stage))
+        if first:
+            views = self._sample_views(128)
+            initialize(module, self.recipe.initialization, self.preprocessing.tensor(views))
+        else:
+            module.load_state_dict(resample_fc6(self.module.state_dict(), module.state_dict()))
+        for part in module.modules():
+            if isinstance(part, nn.Dropout) and stage.dropout is not None:
+                part.p = stage.dropout
+        module = module.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        optimizer = self._optimizer(module)
+        if not first:
+            _carry_state(self.module, self.optimizer, module, optimizer)
+        self.module, self.optimizer = module, optimizer
+        self._held_out: list[Any] | None = None
+
+    def _options(self, stage: Stage) -> dict[str, Any]:
+        options = {**self.recipe.options}
+        if "num_classes" in entry(self.recipe.network).options:
+            options["num_classes"] = len(self.material.classes)
+        if "input_size" in entry(self.recipe.network).options:
+            options["input_size"] = stage.size
+        return options
+
+    def _preprocessing(self, stage: Stage) -> Preprocessing:
+        if self.channels == 1:
+            return lenet_preprocessing()
+        plain = Preprocessing(
+            stage.size, round(stage.size * self.recipe.resize), np.zeros((3, 1, 1), np.float32), self.recipe.scale
+        )
+        self.preprocessing = plain
+        views = self._sample_views(1000)
+        mean = channel_mean(views) if self.recipe.mean == "channel" else pixel_mean(views)
+        return replace(plain, mean=mean)
+
+    def _sample_views(self, count: int) -> list[Any]:
+        """Views of training photos, evenly spread."""
+        train = self.material.train
+        chosen = train[np.linspace(0, len(train) - 1, min(count, len(train))).round().astype(np.int64)]
+        views = self.material.views(chosen, self.preprocessing)
+        if not views:
+            raise DataError("none of the training photos can be read.")
+        return views
+
+    def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        recipe = self.recipe
+        first = next(iter(module.parameters()))
+        groups = [
+            {
+                "params": [p],
+                "weight_decay": recipe.weight_decay if p.ndim > 1 else 0.0,
+                "multiple": recipe.first_layer_rate if p is first else 1.0,
+            }
+            for p in module.parameters()
+        ]
+        if recipe.optimizer == "adamw":
+            return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.99), foreach=True)
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, foreach=True)
+
+    # -- one epoch ---------------------------------------------------------------------------------------------------
+
+    def train_epoch(self, watcher: Watcher) -> None:
+        recipe, epoch = self.recipe, self.epoch + 1
+        stage = recipe.stage_of(epoch)
+        if stage != self.stage:
+            self._enter(stage)
+        rng = np.random.default_rng([recipe.seed, epoch])
+        torch.manual_seed(recipe.seed * 100_003 + epoch)
+        order = epoch_order(self.material, recipe.balance, rng)
+        batches = max(1, len(order) // recipe.batch_size)  # the rest is left out: it differs from epoch to epoch
+        seen, loss_sum, right, started = 0, 0.0, 0, time.monotonic()
+
+        def cut(number: int) -> tuple[Tensor, Tensor]:
+            chosen = order[number * recipe.batch_size : (number + 1) * recipe.batch_size]
+            crops = self.material.batch(chosen, stage.size, recipe.augmentation, rng)
+            return torch.from_numpy(np.ascontiguousarray(crops)), torch.from_numpy(self.material.labels[chosen])
+
+        mean = torch.from_numpy(self.preprocessing.mean)
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(cut, 0)
+            for number in range(batches):
+                crops, labels = coming.result()
+                if number + 1 < batches:
+                    coming = ahead.submit(cut, number + 1)
+                pixels = crops.permute(0, 3, 1, 2)[:, : self.channels]
+                x = ((pixels - mean) / self.preprocessing.scale).to(self.device, memory_format=torch.channels_last)
+                y = labels.to(self.device)
+                rate = self._rate(epoch - 1 + number / batches)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate * group["multiple"]
+                scores = self.module(x)
+                loss = self.loss(scores, y)
+                self.optimizer.zero_grad()
+                loss.backward()
+                self.optimizer.step()
+                if recipe.filter_radius is not None:
+                    renormalize_filters(self.module, recipe.filter_radius)  # Sec. 3
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise RunError(
+                        f"the loss became {value} in epoch {epoch}, step {number + 1}: "
+                        "lower the learning rate or start from another initialization."
+                    )
+                seen += len(labels)
+                loss_sum += value * len(labels)
+                right += int((scores.detach().argmax(1) == y).sum())
+                speed = seen / (time.monotonic() - started)
+                left = self._work(epoch, (number + 1) / batches) / max(speed, 1e-9) * len(order)
+                watcher.step(
+                    Step(epoch, recipe.epochs, number + 1, batches, loss_sum / seen, right / seen, speed, left)
+                )
+
+        self.epoch = epoch
+        held_out = self.measure()
+        self._plateau(held_out.loss)
+        self.metrics.append(
+            {
+                "epoch": epoch,
+                "size": stage.size,
+                "learning_rate": self._rate(epoch - 1e-9),
+                "train_loss": loss_sum / seen,
+                "train_top1": right / seen,
+                "val_loss": held_out.loss,
+                "val_top1": held_out.top1,
+                "val_top5": held_out.top5,
+                "val_per_class": held_out.per_class,
+                "autocorrelation": {
+                    name: round(spatial_autocorrelation(part.weight).median().item(), 4)
+                    for name, part in self.module.named_children()
+                    if isinstance(part, nn.Conv2d)
+                },
+                "images_per_second": seen / (time.monotonic() - started),
+                "seconds": time.monotonic() - started,
+            }
+        )
+        self._save()
+        watcher.epoch(self.metrics[-1])
+
+    def _work(self, epoch: int, done: float) -> float:
+        """What remains, in epochs of the present stage's cost (cost grows with the number of pixels)."""
+        here = self.stage.size**2
+        later = sum(self.recipe.stage_of(e).size ** 2 for e in range(epoch + 1, self.recipe.epochs + 1))
+        return 1 - done + later / here
+
+    def _rate(self, time_in_epochs: float) -> float:
+        recipe = self.recipe
+        rate = recipe.learning_rate
+        if recipe.warmup:
+            rate *= min(1.0, (time_in_epochs + 1e-3) / recipe.warmup)
+        if recipe.schedule == "cosine":
+            return rate * (0.5 + 0.5 * math.cos(math.pi * min(1.0, time_in_epochs / recipe.epochs)))
+        return rate * 0.1**self.drops  # Sec. 3: annealed when the validation error plateaus
+
+    def _plateau(self, loss: float) -> None:
+        if loss < self.best - 1e-4:
+            self.best, self.waited = loss, 0
+        else:
+            self.waited += 1
+        if self.waited > self.recipe.patience and self.drops < 3:
+            self.waited, self.drops = 0, self.drops + 1
+
+    def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
+
+    def measure(self) -> Accuracy:
+        """Accuracy on the held-out photos, centre crop."""
+        if self._held_out is None:
+            self._held_out = self.material.views(self.material.held_out, self.preprocessing)
+        labels = self.material.labels[self.material.held_out]
+        on_cpu = self.module if self.device.type == "cpu" else _on_cpu(self.module)
+        return evaluate(on_cpu, self.preprocessing, self._held_out, labels)
+
+    # -- saving ------------------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        """Snapshot, then metrics, then the checkpoint: the checkpoint's epoch is the one that counts."""
+        if self.epoch in self.recipe.snapshot_epochs:
+            self.network({}).save(self.run.path / "snapshots" / f"epoch-{self.epoch:04d}.safetensors", half=True)
+        self.run.save_json("metrics", self.metrics)
+        state = {
+            "epoch": self.epoch,
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "plateau": [self.best, self.waited, self.drops],
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_bytes(self.run.path / CHECKPOINT, buffer.getvalue())
+
+    def restore(self) -> None:
+        """Go back to the last whole epoch."""
+        path = self.run.path / CHECKPOINT
+        try:
+            state = torch.load(path, weights_only=True, map_location=self.device)
+            epoch = int(state["epoch"])
+        except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+            raise RunError(f"{path} is damaged ({error}): remove the run and train anew.") from error
+        stage = self.recipe.stage_of(epoch)
+        if stage != self.stage:
+            self._enter(stage)
+        self.module.load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best, self.waited, self.drops = state["plateau"]
+        self.epoch = epoch
+        self.metrics = self.run.json("metrics")[:epoch]
+
+    def network(self, card: Mapping[str, Any]) -> Network:
+        """The network as it is now."""
+        return Network(
+            self.recipe.network,
+            _on_cpu(self.module),
+            self.preprocessing,
+            self.material.classes,
+            self._options(self.stage),
+            card,
+        )
+
+    def result(self) -> tuple[Network, Accuracy]:
+        """The trained network with its card, and its accuracy."""
+        measured = self.measure()
+        card = {
+            **self.card,
+            "recipe": self.recipe.record(),
+            "training_photos": len(self.material.train),
+            "held_out_photos": measured.count,
+            "held_out_top1": measured.top1,
+            "held_out_top5": measured.top5,
+            "held_out_per_class": measured.per_class,
+            "autocorrelation": self.metrics[-1]["autocorrelation"] if self.metrics else {},
+        }
+        return self.network(card), measured
+
+
+def resample_fc6(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights for the same network at another input size: fc6's filters are resampled to the new last map.
+
+    Parameters
+    ----------
+    old, new : mapping of str to Tensor
+        State of the trained network, and of one built for the new size (for its shapes).
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``old``, with ``fc6.weight`` (or the first fully connected layer's) interpolated between positions and scaled so
+        that a constant map gives the same response.
+    """
+    out = dict(old)
+    for key, value in new.items():
+        if old[key].shape == value.shape:
+            continue
+        channels = _channels_before(old, key)
+        before, after = (int(math.isqrt(w.shape[1] // channels)) for w in (old[key], value))
+        filters = old[key].view(-1, channels, before, before)
+        grown = F.interpolate(filters, size=(after, after), mode="bilinear", align_corners=False)
+        out[key] = (grown * (before / after) ** 2).reshape(value.shape)
+    return out
+
+
+def _channels_before(state: Mapping[str, Tensor], key: str) -> int:
+    """Maps of the last convolution before a fully connected layer."""
+    channels = 0
+    for name, value in state.items():
+        if name == key:
+            break
+        if value.ndim == 4:
+            channels = value.shape[0]
+    return channels
+
+
+def _carry_state(
+    old: nn.Module, old_optimizer: torch.optim.Optimizer, new: nn.Module, new_optimizer: torch.optim.Optimizer
+) -> None:
+    """Keep the optimizer's averages for all weights whose shape stayed."""
+    for before, after in zip(old.parameters(), new.parameters(), strict=True):
+        if before.shape == after.shape and before in old_optimizer.state:
+            new_optimizer.state[after] = old_optimizer.state[before]
+
+
+def _on_cpu(module: nn.Module) -> nn.Module:
+    import copy
+
+    return copy.deepcopy(module).cpu().eval()
