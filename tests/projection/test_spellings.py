@@ -27,6 +27,12 @@ def on_views(x: Tensor) -> Tensor:
     return x
 
 
+def overwritten_later(x: Tensor) -> Tensor:
+    y = x.relu()
+    x.fill_(-1)
+    return y
+
+
 RELUS: dict[str, Function] = {
     "nn.ReLU": nn.ReLU(),
     "nn.ReLU(inplace)": nn.ReLU(inplace=True),
@@ -57,6 +63,7 @@ RELUS: dict[str, Function] = {
     "nn.Threshold(inplace)": nn.Threshold(0.0, 0.0, inplace=True),
     "torch.ops.aten.relu": torch.ops.aten.relu,
     "in place, on views": on_views,
+    "input overwritten afterwards": overwritten_later,
 }
 
 POOLS: dict[str, Function] = {
@@ -230,6 +237,7 @@ def test_an_activation_is_named_by_its_layer_and_only_if_on_the_path() -> None:
         project(lenet, photo, ["conv2:0"])
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 def test_scripted_code_is_refused() -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), torch.jit.script(nn.ReLU()), nn.Conv2d(2, 2, 3))
     with pytest.raises(ModelError, match="ReLU where it cannot be replaced"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -146,18 +148,60 @@ def test_a_module_that_ran_twice_gives_its_last_output() -> None:
     assert np.array_equal(found.pixels[last.active], last.pixels[last.active])
 
 
-def test_a_subclass_of_lrn_with_its_own_arithmetic() -> None:
-    class Own(nn.LocalResponseNorm):
-        def forward(self, input: Tensor) -> Tensor:
-            total = F.avg_pool3d(F.pad(input.square().unsqueeze(1), (0, 0, 0, 0, 2, 2)), (5, 1, 1), stride=1).squeeze(1)
-            return input / (self.k + self.alpha * total) ** self.beta
+class OwnArithmetic(nn.LocalResponseNorm):
+    def forward(self, input: Tensor) -> Tensor:
+        total = F.avg_pool3d(F.pad(input.square().unsqueeze(1), (0, 0, 0, 0, 2, 2)), (5, 1, 1), stride=1).squeeze(1)
+        return input / (self.k + self.alpha * total) ** self.beta
 
-    own, usual = Net(), Net()
-    own.norm1 = Own(5)
-    for lrn in ("identity", "grad"):
-        found, expected = (project(model, PHOTOS, ["conv2:1"], lrn=lrn) for model in (own, usual))
-        np.testing.assert_allclose(found.pixels, expected.pixels, rtol=1e-4, atol=1e-7)
-        assert found.boxes == expected.boxes
+
+class OwnNode(nn.LocalResponseNorm):
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, maps: Tensor) -> Tensor:
+            ctx.save_for_backward(maps)
+            return F.local_response_norm(maps, 5)
+
+        @staticmethod
+        def backward(ctx: Any, *signals: Tensor) -> Tensor:
+            with torch.enable_grad():
+                maps = ctx.saved_tensors[0].detach().requires_grad_()
+                return torch.autograd.grad(F.local_response_norm(maps, 5), maps, signals[0])[0]
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.Function.apply(input)  # type: ignore[return-value]
+
+
+class Functional(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.local_response_norm(x, 5)
+
+
+@pytest.mark.parametrize("own", [OwnArithmetic, OwnNode, Functional])
+@pytest.mark.parametrize("lrn", ["identity", "grad"])
+def test_every_lrn_is_lrn(own: type[nn.Module], lrn: str) -> None:
+    model = Net()
+    usual = Net()
+    model.norm1 = {OwnArithmetic: OwnArithmetic(5, alpha=3.0), OwnNode: OwnNode(5), Functional: Functional()}[own]
+    usual.norm1 = nn.LocalResponseNorm(5, alpha=getattr(model.norm1, "alpha", 1e-4))
+    found, expected = (project(each, PHOTOS, ["conv2:1"], lrn=lrn) for each in (model, usual))
+    np.testing.assert_allclose(found.pixels, expected.pixels, rtol=1e-4, atol=1e-6)
+    assert found.boxes == expected.boxes
+    assert found.boxes[0] is not None
+
+
+def test_an_autograd_function_of_the_models_own_is_refused_by_its_layer() -> None:
+    class Square(nn.Module):
+        class Function(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx: Any, maps: Tensor) -> Tensor:
+                return maps.square()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.Function.apply(x)  # type: ignore[return-value]
+
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), Square(), nn.Conv2d(3, 3, 3))
+    with pytest.raises(ModelError, match="layer '1' applies FunctionBackward"):
+        project(model, PHOTOS, ["2:0"])
 
 
 def test_half_precision_and_photos_of_another_precision() -> None:

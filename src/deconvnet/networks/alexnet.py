@@ -1,4 +1,5 @@
-"""AlexNet (Krizhevsky, Sutskever & Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012).
+"""AlexNet (Krizhevsky, Sutskever & Hinton, NIPS 2012: "ImageNet Classification with Deep Convolutional Neural
+Networks").
 
 Sec. 3.5 and Fig. 2: layers 1 and 2 are convolved, rectified, normalised and then max-pooled (3 x 3, stride 2); layers
 2, 4 and 5 see only the maps of their own tower (groups of 2), layer 3 sees both; dropout 0.5 in layers 6 and 7.

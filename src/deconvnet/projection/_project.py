@@ -263,6 +263,7 @@ def _climb(
         if settings.lrn == "identity" and isinstance(module, nn.LocalResponseNorm) and arguments:
             # Whatever calls a subclass of it makes, the signal passes it by.
             output = replaced = skip_lrn(arguments[0], output)
+        mode.follow(module, names[0], output)
         if tracker is not None:
             tracker.follow(module, arguments, output)
         for name in names:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -138,7 +138,7 @@ class Deconvnet(TorchFunctionMode):
     def _note(self, func: Any, args: Any, kwargs: Any, outcome: Any, replaced: bool) -> None:
         name = plain_name(func)
         given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
-        outside = any(each in self._outside for each in given)
+        outside = any(each in self._outside and not each.requires_grad for each in given)
         if not outside and not any(each.requires_grad for each in given):
             return
         changed = args[0] if name == "setitem" else outcome  # x[...] = y returns nothing
@@ -151,6 +151,14 @@ class Deconvnet(TorchFunctionMode):
                 self.sites[made.grad_fn] = Site(layer, name, in_lrn, outside, hidden=not torch.is_grad_enabled())
             elif not replaced and name not in _VALUELESS:
                 self._outside[made] = True
+
+    def follow(self, module: nn.Module, name: str, output: Any) -> None:
+        """Note the output of a layer, which an autograd function of the model's own may have made."""
+        node = output.grad_fn if isinstance(output, Tensor) else None
+        if node is not None and isinstance(module, nn.LocalResponseNorm):
+            self.sites[node] = Site(name, "local_response_norm", lrn=True, gated=False, hidden=False)
+        elif node is not None and node not in self.sites:
+            self.sites[node] = Site(name, node.name(), lrn=False, gated=False, hidden=False)
 
 
 def skip_lrn(maps: Tensor, values: Tensor) -> Tensor:

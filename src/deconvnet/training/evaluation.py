@@ -10,7 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import Preprocessing
+from deconvnet.training.material import Material
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,40 @@ def evaluate(
     ]
     module.train(was_training)
     return accuracy(torch.cat(scores).numpy(), labels)
+
+
+@torch.inference_mode()
+def scores(
+    network: Network, material: Material, indices: npt.NDArray[np.int64], ten_crops: bool = False
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Class scores of photos.
+
+    Parameters
+    ----------
+    network : Network
+    material : Material
+        Where the photos lie.
+    indices : ndarray of int64
+        Which photos.
+    ten_crops : bool
+        Give the logarithm of the probabilities averaged over the paper's ten crops, not the centre crop's scores.
+
+    Returns
+    -------
+    scores : ndarray of float32, (N, classes)
+    indices : ndarray of int64, (N,)
+        The photos that could be read.
+    """
+    rows: list[npt.NDArray[np.float32]] = []
+    kept: list[int] = []
+    p = network.preprocessing
+    for index, photo in material.read(indices):
+        views = p.ten_crops(photo) if ten_crops else [p.view(photo)]
+        inputs = p.tensor(views).contiguous(memory_format=torch.channels_last)
+        found = network.module(inputs)
+        rows.append((found.softmax(1).mean(0).log() if ten_crops else found[0]).numpy())
+        kept.append(index)
+    return np.stack(rows) if rows else np.zeros((0, len(network.classes)), np.float32), np.array(kept, np.int64)
 
 
 def accuracy(scores: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> Accuracy:

@@ -410,7 +410,7 @@ def resample_fc6(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> dict[s
         if old[key].shape == value.shape:
             continue
         channels = _channels_before(old, key)
-        before, after = (int(math.isqrt(w.shape[1] // channels)) for w in (old[key], value))
+        before, after = (math.isqrt(w.shape[1] // channels) for w in (old[key], value))
         filters = old[key].view(-1, channels, before, before)
         grown = F.interpolate(filters, size=(after, after), mode="bilinear", align_corners=False)
         out[key] = (grown * (before / after) ** 2).reshape(value.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -44,6 +44,10 @@ class Material(Protocol):
         self, indices: Indices, size: int, augmentation: Augmentation, rng: np.random.Generator
     ) -> npt.NDArray[np.float32]:
         """Training crops, float32 (N, size, size, 3) in 0 to 255 (tinted ones may leave it a little)."""
+        ...
+
+    def read(self, indices: Indices) -> Iterator[tuple[int, Pixels]]:
+        """Photos one by one, uint8 (H, W, 3) or (H, W), with their indices; unreadable ones go to ``skipped``."""
         ...
 
     def views(self, indices: Indices, preprocessing: Preprocessing) -> list[Pixels]:
@@ -125,15 +129,16 @@ class PhotoMaterial:
             crops += shifts[:, None, None, :].astype(np.float32)
         return crops
 
-    def views(self, indices: Indices, preprocessing: Preprocessing) -> list[Pixels]:
-        out: list[Pixels] = []
+    def read(self, indices: Indices) -> Iterator[tuple[int, Pixels]]:
         for index, photo in read_many(self.photos, [int(i) for i in indices]):
             if isinstance(photo, Skipped):
                 self.skipped.append(photo)
                 self.held_out = self.held_out[self.held_out != index]
             else:
-                out.append(preprocessing.view(photo))
-        return out
+                yield index, photo
+
+    def views(self, indices: Indices, preprocessing: Preprocessing) -> list[Pixels]:
+        return [preprocessing.view(photo) for _, photo in self.read(indices)]
 
 
 @dataclass
@@ -165,8 +170,12 @@ class DigitMaterial:
         grey = np.pad(self._images[indices], ((0, 0), (edge, edge), (edge, edge))).astype(np.float32)
         return np.broadcast_to(grey[..., None], (*grey.shape, 3))
 
+    def read(self, indices: Indices) -> Iterator[tuple[int, Pixels]]:
+        for index in indices:
+            yield int(index), self._images[index]
+
     def views(self, indices: Indices, preprocessing: Preprocessing) -> list[Pixels]:
-        return [preprocessing.view(image) for image in self._images[indices]]
+        return [preprocessing.view(image) for _, image in self.read(indices)]
 
 
 def _crop(photo: Pixels, size: int, a: Augmentation, rng: np.random.Generator) -> Pixels:

@@ -1,0 +1,5 @@
+"""``python -m deconvnet``: the command line."""
+
+from deconvnet.cli import main
+
+main()

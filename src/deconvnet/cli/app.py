@@ -1,0 +1,54 @@
+"""The application: commands, the options that all share, and how errors are told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from deconvnet.cli import demo, mine, networks, project, train
+from deconvnet.errors import DeconvnetError
+
+app = typer.Typer(
+    name="deconvnet",
+    help="See what a convolutional network has learned: the experiments of Zeiler & Fergus (2013).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for module in (demo, networks, project, mine, train):
+    module.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"deconvnet {version('deconvnet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    pass
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and give its exit code."""
+    debug = "--debug" in arguments
+    try:
+        app([a for a in arguments if a != "--debug"])
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    except DeconvnetError as error:
+        if debug:
+            raise
+        print(f"deconvnet: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,66 @@
+"""``deconvnet demo``: the main job, on sample photos or on one's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from deconvnet.experiments.look import LookPhoto, Skip
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    photos: Annotated[Path | None, typer.Option(help="A photo, folder or zip; sample photos unless given.")] = None,
+    network: Annotated[str, typer.Option(help="A built-in network, or a weights file.")] = "zfnet",
+    out: Annotated[Path, typer.Option(help="Folder of the run and its page.")] = Path("runs/demo"),
+    top: Annotated[int, typer.Option(help="Strongest maps of each layer.")] = 6,
+    limit: Annotated[int, typer.Option(help="At most so many photos.")] = 24,
+    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
+) -> None:
+    """Look at photos through a trained network: predictions, strongest maps, their projections, on one page."""
+    started = time.monotonic()
+    typer.echo("loading ...")
+    from deconvnet.experiments.look import LookResult, look
+    from deconvnet.networks import load
+    from deconvnet.report import write_look_page
+
+    found = load(network, weights)
+    typer.echo(f"{found.name}: {found.parameters:,} parameters, {len(found.classes)} classes")
+
+    def tell(result: LookResult) -> None:
+        said = ", ".join(f"{name} {value:.0%}" for name, value in result.predictions[:3])
+        strongest = [str(unit) for unit in result.projections.projections.units]
+        firsts = {address.split(":")[0]: address for address in reversed(strongest)}
+        typer.echo(f"{result.photo.name:20} {said}")
+        typer.echo(f"{'':20} strongest: {'  '.join(firsts[layer] for layer in sorted(firsts))}")
+
+    run = look(found, _photos(photos, limit), out, top=top, overwrite=True, progress=tell)
+    for skip in run.json("look")["skipped"]:
+        typer.echo(f"{skip['name']:20} left out: {skip['why']}")
+    page = write_look_page(run)
+    typer.echo(f"done in {time.monotonic() - started:.0f} s. Open {page.resolve()} in a browser.")
+
+
+def _photos(source: Path | None, limit: int) -> Iterator[LookPhoto | Skip]:
+    from deconvnet.data import Skipped, open_photos, read_many, sample_photos
+    from deconvnet.experiments.look import LookPhoto, Skip
+
+    if source is None:
+        for sample in sample_photos():
+            yield LookPhoto(sample.name, f"scikit-image: {sample.source}", sample.pixels)
+        return
+    found = open_photos(source)
+    if len(found) > limit:
+        typer.echo(f"{source} holds {len(found)} photos; the first {limit} are shown (--limit for more).")
+    for index, photo in read_many(found, range(min(limit, len(found)))):
+        name = found.names[index]
+        yield Skip(name, photo.why) if isinstance(photo, Skipped) else LookPhoto(name, "", photo)

@@ -1,0 +1,166 @@
+"""``deconvnet train``, ``recipes`` and ``evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from deconvnet.training.material import Material
+    from deconvnet.training.recipes import Recipe
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("train")(train)
+    app.command("recipes")(recipes)
+    app.command("evaluate")(evaluate)
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe from `deconvnet recipes`.")],
+    data: Annotated[Path, typer.Option(help="Folder or zip of CLASS/photo.jpg, or a folder of MNIST's idx files.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    network: Annotated[str | None, typer.Option(help="Another network than the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Another number of epochs.")] = None,
+    size: Annotated[int | None, typer.Option(help="One input size for all epochs, in pixels.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Another number of photos a step.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides split, start, order, crops.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on after the last whole epoch of the run.")] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads of torch; all cores unless given.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+) -> None:
+    """Train a network on photos, or LeNet-5 on MNIST. Ctrl-C loses at most one epoch; --resume goes on."""
+    import torch
+
+    from deconvnet.cli.progress import bar
+    from deconvnet.figures import save_figure, training_curve
+    from deconvnet.networks import entry
+    from deconvnet.training import Step, Watcher
+    from deconvnet.training import recipe as find
+    from deconvnet.training import train as run_training
+
+    plan = find(recipe)
+    if network is not None:
+        entry(network)
+    plan = plan.changed(network=network, epochs=epochs, size=size, batch_size=batch_size, seed=seed)
+    if threads:
+        torch.set_num_threads(threads)
+    material, card = open_material(plan, data, exclude or [])
+    typer.echo(
+        f"{plan.network}: {len(material.train)} training and {len(material.held_out)} held-out photos in "
+        f"{len(material.classes)} classes, {plan.epochs} epochs."
+    )
+    with bar() as shown:
+        task = shown.add_task("reading photos", total=None, note="")
+
+        def preparing(done: int, total: int) -> None:
+            shown.update(task, completed=done, total=total)
+
+        def step(s: Step) -> None:
+            left = f"{s.seconds_left / 60:.0f} min left" if s.seconds_left >= 90 else f"{s.seconds_left:.0f} s left"
+            note = f"loss {s.loss:.3f}  top-1 {s.top1:.1%}  {s.images_per_second:.0f} img/s  {left}"
+            shown.update(task, description=f"epoch {s.epoch}/{s.epochs}", completed=s.batch, total=s.batches, note=note)
+
+        def epoch(m) -> None:  # type: ignore[no-untyped-def]
+            shown.console.print(
+                f"epoch {m['epoch']:3}  {m['size']} px  loss {m['train_loss']:.3f}  held out: loss {m['val_loss']:.3f}"
+                f"  top-1 {m['val_top1']:.1%}  per class {m['val_per_class']:.1%}  {m['seconds']:.0f} s",
+                highlight=False,
+            )
+
+        watcher = Watcher(preparing, step, epoch)
+        try:
+            run, _, accuracy = run_training(
+                plan, material, out, resume=resume, card=card, device=device, watcher=watcher
+            )
+        except KeyboardInterrupt:
+            shown.stop()
+            typer.echo(
+                f"interrupted; the last whole epoch is in {out}: the same command with --resume goes on.", err=True
+            )
+            raise typer.Exit(130) from None
+    save_figure(training_curve(run.json("metrics"), title=f"{plan.network}, recipe {plan.name}"), out / "curve.png")
+    if material.skipped:
+        first = material.skipped[0]
+        typer.echo(f"{len(material.skipped)} photos could not be read and were left out, the first {first.name}.")
+    for empty in getattr(getattr(material, "photos", None), "empty_classes", ()):
+        typer.echo(f"the folder {empty} holds no photo and is no class.")
+    typer.echo(
+        f"held out ({accuracy.count} photos): top-1 {accuracy.top1:.2%}, top-5 {accuracy.top5:.2%}, "
+        f"mean over classes {accuracy.per_class:.2%}"
+    )
+    typer.echo(f"The weights are in {out / 'network.safetensors'}, the training curve in {out / 'curve.png'}.")
+
+
+def recipes() -> None:
+    """List the training recipes."""
+    from deconvnet.training.recipes import RECIPES
+
+    for found in RECIPES.values():
+        stages = ", ".join(f"{s.epochs} epochs at {s.size} px" for s in found.stages)
+        typer.echo(f"{found.name:12} {found.about}\n{'':12} {found.network}; {stages}; batch {found.batch_size}")
+
+
+def evaluate(
+    network: Annotated[str, typer.Argument(help="A built-in network, or a weights file.")],
+    data: Annotated[Path, typer.Option(help="The data it was trained on: its held-out photos are taken.")],
+    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
+    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
+    ten_crops: Annotated[bool, typer.Option(help="Average the paper's ten crops instead of the centre.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every photo, not only the held-out ones.")] = False,
+) -> None:
+    """Measure accuracy on the held-out photos of the split that the weights' card states."""
+    import numpy as np
+
+    from deconvnet.cli.progress import bar
+    from deconvnet.errors import DataError
+    from deconvnet.networks import load
+    from deconvnet.training.evaluation import accuracy as measure
+    from deconvnet.training.evaluation import scores
+    from deconvnet.training.recipes import recipe as find
+
+    found = load(network, weights)
+    stored = found.card.get("recipe") or {}
+    plan = find(stored.get("name", "caltech101")).changed(seed=stored.get("seed"))
+    material, _ = open_material(plan, data, exclude or [])
+    if tuple(material.classes) != tuple(found.classes):
+        odd = sorted(set(material.classes) ^ set(found.classes))
+        raise DataError(
+            f"{data} has other classes than {found.name} was trained on ({', '.join(odd[:3])}): "
+            "leave classes out with --exclude."
+        )
+    indices = np.concatenate([material.train, material.held_out]) if everything else material.held_out
+    parts, kept = [], []
+    with bar() as shown:
+        task = shown.add_task("evaluating", total=len(indices), note="")
+        for first in range(0, len(indices), 32):
+            some = indices[first : first + 32]
+            values, good = scores(found, material, some, ten_crops=ten_crops)
+            parts.append(values)
+            kept.append(good)
+            shown.update(task, advance=len(some))
+    result = measure(np.concatenate(parts), material.labels[np.concatenate(kept)])
+    crops = "ten crops" if ten_crops else "centre crop"
+    which = "all photos" if everything else "held-out photos"
+    typer.echo(
+        f"{found.name} on {result.count} {which} ({crops}): top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, "
+        f"mean over {len(found.classes)} classes {result.per_class:.2%}"
+    )
+
+
+def open_material(plan: Recipe, data: Path, exclude: list[str]) -> tuple[Material, dict[str, str]]:
+    """What to train on or evaluate with, and what the card says of it."""
+    from deconvnet.data import load_mnist, open_photos
+    from deconvnet.networks import entry
+    from deconvnet.training import DigitMaterial, PhotoMaterial
+
+    if entry(plan.network).channels == 1:
+        return DigitMaterial(load_mnist(data)), {"data": "MNIST"}
+    photos = open_photos(data)
+    if exclude:
+        photos = photos.exclude(exclude)
+    return PhotoMaterial(photos, plan.held_out, plan.seed), {"data": data.name}

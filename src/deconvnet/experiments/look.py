@@ -1,0 +1,209 @@
+"""A first look into a network: what it says of each photo, and the strongest maps of each layer, projected.
+
+Command: ``deconvnet demo`` (sample photos) or ``deconvnet demo --photos FOLDER``; about a second a photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from deconvnet.errors import DataError
+from deconvnet.experiments.projecting import PhotoProjections, check_layers, convolutions, project, strongest_units
+from deconvnet.figures import display, display_scale, filters_image
+from deconvnet.networks import Network
+from deconvnet.runs import Run
+
+
+@dataclass(frozen=True, eq=False)
+class LookPhoto:
+    """A photo to look at: name, where it comes from, and its pixels (uint8 H x W x 3)."""
+
+    name: str
+    source: str
+    pixels: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A photo that cannot be read, and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class LookResult:
+    """What was seen in one photo.
+
+    Attributes
+    ----------
+    photo : LookPhoto
+    predictions : list of (class name, probability)
+        The five most probable classes.
+    projections : PhotoProjections
+        The strongest maps, layer by layer.
+    """
+
+    photo: LookPhoto
+    predictions: list[tuple[str, float]]
+    projections: PhotoProjections
+
+
+@dataclass
+class _Record:
+    photos: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+
+
+def look(
+    network: Network,
+    photos: Iterable[LookPhoto | Skip],
+    out: Path | str,
+    *,
+    layers: Sequence[str] | None = None,
+    top: int = 6,
+    rule: str = "deconvnet",
+    unpool: str = "sum",
+    lrn: str = "identity",
+    overwrite: bool = False,
+    progress: Callable[[LookResult], None] | None = None,
+) -> Run:
+    """Look at photos through a network and write a run for the report.
+
+    Parameters
+    ----------
+    network : Network
+    photos : iterable of LookPhoto or Skip
+        Read one at a time; those that cannot be read are counted and named.
+    out : path
+        Folder of the run.
+    layers : sequence of str, optional
+        Layers to look into; all convolutional ones unless given.
+    top : int
+        Strongest maps a layer.
+    rule, unpool, lrn : str
+        Settings of the deconvnet; see :func:`deconvnet.projection.project`.
+    overwrite : bool
+        Replace an earlier run of this kind in ``out``.
+    progress : callable(LookResult), optional
+        Called after each photo.
+
+    Returns
+    -------
+    Run
+        With ``look.json`` and its pictures.
+
+    Raises
+    ------
+    DataError
+        If no photo can be read.
+    UnknownNameError
+        If a layer does not exist.
+    """
+    layers = list(layers) if layers is not None else convolutions(network)
+    check_layers(network, layers)
+    settings = {"rule": rule, "unpool": unpool, "lrn": lrn, "top": top, "layers": layers}
+    run = Run.create(out, "look", settings, {"network": network.name, "card": dict(network.card)}, overwrite=overwrite)
+    record = _Record()
+    for photo in photos:
+        if isinstance(photo, Skip):
+            record.skipped.append({"name": photo.name, "why": photo.why})
+            continue
+        result = _look_at(network, photo, layers, top, {"rule": rule, "unpool": unpool, "lrn": lrn})
+        record.photos.append(_save_photo(run, network, result, layers, len(record.photos)))
+        if progress is not None:
+            progress(result)
+    if not record.photos:
+        named = ", ".join(s["name"] for s in record.skipped[:3])
+        raise DataError(f"no photo could be read ({named}): give at least one photo that a viewer opens.")
+    filters = _first_filters(network)
+    if filters is not None:
+        run.save_image("filters", filters_image(filters))
+    run.save_json(
+        "look",
+        {
+            "network": network_record(network),
+            "settings": settings,
+            "filters": "filters.png" if filters is not None else None,
+            "photos": record.photos,
+            "skipped": record.skipped,
+        },
+    )
+    run.finish()
+    return run
+
+
+def network_record(network: Network) -> dict[str, Any]:
+    """What a reader must know of the network."""
+    card = network.card
+    return {
+        "name": network.name,
+        "title": card.get("title", network.name),
+        "classes": len(network.classes),
+        "parameters": network.parameters,
+        "input_size": list(network.input_shape[1:]),
+        "trained_on": card.get("data", ""),
+        "accuracy": card.get("accuracy", ""),
+        "weights": card.get("weights", ""),
+    }
+
+
+def _look_at(network: Network, photo: LookPhoto, layers: list[str], top: int, rules: dict[str, str]) -> LookResult:
+    probabilities = network.probabilities([photo.pixels])[0]
+    best = np.argsort(-probabilities, kind="stable")[:5]
+    units = strongest_units(network, network.view(photo.pixels), layers, top)
+    projections = project(network, [photo.pixels], units, **rules)
+    assert isinstance(projections, PhotoProjections)
+    return LookResult(photo, [(network.classes[i], float(probabilities[i])) for i in best], projections)
+
+
+def _save_photo(run: Run, network: Network, result: LookResult, layers: list[str], number: int) -> dict[str, Any]:
+    """Write a photo's pictures and give its entry in the record."""
+    base = f"photos/{number:03d}"
+    view = result.projections.views[0]
+    run.save_image(base, view)
+    fields = {row.name: row.receptive_field for row in network.layers()}
+    entries: dict[str, list[dict[str, Any]]] = {layer: [] for layer in layers}
+    p = result.projections.projections
+    for i, unit in enumerate(p.units):
+        name = f"{base}-{unit.layer}-{unit.channel:04d}"
+        projection, patch = result.projections.projection(i), result.projections.patch(i)
+        run.save_image(f"{name}-projection", display(projection))
+        run.save_image(f"{name}-patch", patch)
+        box = p.boxes[i] or (0, 0, *view.shape[:2])
+        entries[unit.layer].append(
+            {
+                "unit": str(unit),
+                "activation": float(p.activations[i]),
+                "box": list(box),
+                "projection": f"{name}-projection.png",
+                "patch": f"{name}-patch.png",
+                "scale": float(display_scale(projection)),
+            }
+        )
+    return {
+        "name": result.photo.name,
+        "source": result.photo.source,
+        "view": f"{base}.png",
+        "predictions": [{"class": name, "probability": value} for name, value in result.predictions],
+        "layers": [
+            {"layer": layer, "receptive_field": fields.get(layer) or view.shape[0], "maps": entries[layer]}
+            for layer in layers
+        ],
+    }
+
+
+def _first_filters(network: Network) -> npt.NDArray[np.float32] | None:
+    """Weights of the first convolution (O, 1 or 3, k, k), or ``None`` where it does not read pixels."""
+    for part in network.module.modules():
+        if isinstance(part, nn.Conv2d):
+            weight = part.weight.detach().cpu().numpy()
+            return weight if weight.shape[1] in (1, 3) else None
+    return None

@@ -1,0 +1,191 @@
+"""Units of a network projected to the pixels of photos, beside the patches that they saw (Sec. 2.1)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from deconvnet.errors import DataError, OptionError, UnknownNameError
+from deconvnet.experiments.patches import cut_patch
+from deconvnet.figures import ProjectionRow, projection_panel
+from deconvnet.geometry import Box
+from deconvnet.mining import mine
+from deconvnet.networks import Network
+from deconvnet.networks.preprocessing import Photo
+from deconvnet.projection import Projections
+from deconvnet.projection import project as project_tensor
+from deconvnet.runs import Unit
+from deconvnet.runs.files import write_arrays
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoProjections:
+    """Projections of units together with the photos that they were projected for.
+
+    Attributes
+    ----------
+    projections : Projections
+        Units, activations, receptive fields and pixels.
+    views : tuple of ndarray of uint8, (H, W, 3)
+        The pixels that the network saw, one for each photo.
+    """
+
+    projections: Projections
+    views: tuple[npt.NDArray[np.uint8], ...]
+
+    def __len__(self) -> int:
+        return len(self.projections)
+
+    def projection(self, index: int) -> npt.NDArray[np.floating]:
+        """A projection cut to its receptive field, float (C, h, w)."""
+        return self.projections.crop(index)
+
+    def patch(self, index: int) -> npt.NDArray[np.uint8]:
+        """What the unit saw, uint8 (h, w, 3), mid-grey outside the photo."""
+        return cut_patch(self.views[self.projections.photos[index]], self.projections.boxes[index])
+
+    def plot(self, photo: int = 0, title: str | None = None) -> Figure:
+        """Projection and patch side by side for every unit of one photo, with the receptive field marked."""
+        p = self.projections
+        height, width = self.views[photo].shape[:2]
+        rows = [
+            ProjectionRow(
+                p.units[i],
+                float(p.activations[i]),
+                p.boxes[i] or Box(0, 0, height, width),
+                self.projection(i),
+                self.patch(i),
+            )
+            for i in range(len(self))
+            if p.photos[i] == photo
+        ]
+        if not rows:
+            raise OptionError(f"no unit was projected for photo {photo}: there are {len(self.views)} photos, from 0.")
+        return projection_panel(self.views[photo], rows, title)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write pixels, activations, boxes and views as arrays (safetensors), addresses and settings as metadata."""
+        p = self.projections
+        write_arrays(
+            path,
+            {
+                "pixels": p.pixels,
+                "activations": p.activations,
+                "photos": np.array(p.photos, np.int64),
+                "boxes": np.array([tuple(b) if b else (0, 0, *p.pixels.shape[2:]) for b in p.boxes], np.int64),
+                "views": np.stack(self.views),
+            },
+            {
+                "units": " ".join(str(unit) for unit in p.units),
+                "rule": p.rule,
+                "unpool": p.unpool,
+                "lrn": p.lrn,
+                "seed": p.seed,
+            },
+        )
+        return Path(path)
+
+
+def project(
+    network: Network | nn.Module,
+    photos: Sequence[Photo] | Photo | Tensor,
+    units: Sequence[Unit | str] | Unit | str,
+    **options: Any,
+) -> PhotoProjections | Projections:
+    """Project units of a network to pixel space with a deconvnet.
+
+    Parameters
+    ----------
+    network : Network or nn.Module
+        A network from :func:`deconvnet.load`, or any PyTorch network.
+    photos : photos or Tensor
+        For a ``Network``: PIL images or uint8 arrays (H, W, 3), one or several. For a plain module: its input, a
+        float tensor (N, C, H, W).
+    units : unit or sequence of units
+        Addresses such as ``"conv5:17"`` (the map's strongest position) or ``"conv5:17@6,4"``.
+    **options
+        ``rule``, ``unpool``, ``lrn``, ``seed``, ``photos`` and the others of :func:`deconvnet.projection.project`
+        (``per_photo`` for its ``photos``).
+
+    Returns
+    -------
+    PhotoProjections
+        For a ``Network``; has ``plot()`` and ``save()``.
+    Projections
+        For a plain module.
+
+    Raises
+    ------
+    UnitError, UnknownNameError, ModelError
+        If a unit or layer does not exist, or the model has no right answer.
+    """
+    wanted = [units] if isinstance(units, Unit | str) else list(units)
+    if "per_photo" in options:
+        options["photos"] = options.pop("per_photo")
+    if isinstance(photos, torch.Tensor):
+        return project_tensor(network.module if isinstance(network, Network) else network, photos, wanted, **options)
+    if not isinstance(network, Network):
+        raise OptionError("a plain module takes a float tensor (N, C, H, W); photos need a network of deconvnet.load.")
+    several = list(photos) if isinstance(photos, Sequence) else [photos]
+    if not several:
+        raise DataError("there is no photo to project for: give at least one.")
+    views = tuple(network.view(photo) for photo in several)
+    found = project_tensor(network.module, network.preprocessing.tensor(views), wanted, **options)
+    return PhotoProjections(found, views)
+
+
+def strongest_units(network: Network, view: npt.NDArray[np.uint8], layers: Sequence[str], top: int) -> list[Unit]:
+    """The strongest active maps of layers in one photo, each at its strongest position.
+
+    Parameters
+    ----------
+    network : Network
+    view : ndarray of uint8, (H, W, 3)
+        What :meth:`Network.view` returns.
+    layers : sequence of str
+        Layer names.
+    top : int
+        At most so many maps a layer; maps that are not active are left out.
+
+    Returns
+    -------
+    list of Unit
+        Layer by layer, the strongest first (ties: the lower channel).
+    """
+    if top < 1:
+        raise OptionError(f"top must be at least 1, not {top}.")
+    check_layers(network, layers)
+    mined = mine(network.module, [([0], network.preprocessing.tensor([view]))], list(layers), k=1)
+    units: list[Unit] = []
+    for layer in layers:
+        found = mined[layer]
+        values = found.values[:, 0]
+        order = np.argsort(-values, kind="stable")[:top]
+        for channel in order[values[order] > 0]:
+            row, column = (int(c) for c in found.positions[channel, 0])
+            units.append(Unit(layer, int(channel), (row, column) if found.spatial else None))
+    return units
+
+
+def convolutions(network: Network) -> list[str]:
+    """Names of the convolutional layers, first to last."""
+    return [row.name for row in network.layers() if row.multiply_adds and len(row.output) == 3]
+
+
+def check_layers(network: Network, layers: Sequence[str]) -> None:
+    """Refuse names that are no layers of the network, offering the nearest."""
+    known = [name for name, _ in network.module.named_modules() if name]
+    for layer in layers:
+        if layer not in known:
+            raise UnknownNameError("layer", layer, known, f"`deconvnet layers {network.name}` lists them.")
