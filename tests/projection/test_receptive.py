@@ -141,6 +141,8 @@ def test_what_is_not_known_is_not_guessed() -> None:
     for layer in "12":
         assert fields[layer].box(0, 0) is None
         assert not fields[layer].whole
+    for layer in "34":
+        assert fields[layer].box() == Box(0, 0, 10, 10)
 
 
 def test_only_images_are_taken() -> None:
@@ -148,3 +150,18 @@ def test_only_images_are_taken() -> None:
         with pytest.raises(ModelError, match="is not an image"):
             receptive_fields(nn.Conv2d(1, 1, 1), shape)
     assert math.prod(receptive_fields(nn.Sequential(nn.Conv2d(1, 1, 3)), (1, 1, 8, 9))["0"].shape) == 42
+
+
+def test_a_sum_with_an_unknown_map_is_unknown() -> None:
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.mixed = nn.Conv2d(1, 2, 3), nn.Identity()
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.conv(x)
+            return self.mixed(x + F.interpolate(F.avg_pool2d(x, 2), scale_factor=2))
+
+    fields = receptive_fields(Sum(), (1, 10, 10))
+    assert fields["conv"].box(1, 1) == Box(1, 1, 4, 4)
+    assert fields["mixed"].box(1, 1) is None

@@ -248,7 +248,7 @@ def _climb(
 ) -> _Pass:
     """Forward, recording the asked layers; ends early if ``runs`` says how often each of them runs."""
     dtype, device = _precision(inputs, model)
-    leaf = inputs.detach()[photos].to(device, dtype, copy=True).requires_grad_()
+    leaf = inputs.detach()[photos].to(device, dtype).requires_grad_()  # a list index copies
     if not bool(torch.isfinite(leaf).all()):
         raise ModelError(f"{_bad_photo(leaf, photos)} holds NaN or infinite pixels: check its preprocessing.")
     pixels = leaf.clone()  # not the leaf itself, which a model could not change in place

@@ -128,6 +128,8 @@ def _after(
 ) -> _Field:
     if all(field.whole for field in fields):
         return _WHOLE
+    if made.ndim == 2 and (name in _SPREADING or name in _RESHAPING or name in _REDUCING):
+        return _WHOLE  # a layer without spatial extent, whatever came before
     if any(field.rows is None and not field.whole for field in fields):
         return _UNKNOWN
     field, shape = fields[0], shapes[0]
@@ -151,9 +153,7 @@ def _after(
         return _union(fields) if all(each[-2:] == made.shape[-2:] or _is_point(each) for each in shapes) else _UNKNOWN
     if name in _RESHAPING and spatial and len(shape) >= 4 and made.ndim >= 4:
         return field if _keeps_space(name, args, kwargs, len(shape)) else _UNKNOWN
-    if made.ndim == 2 and (name in _SPREADING or name in _RESHAPING):
-        return _WHOLE
-    if name in _REDUCING and len(shape) == 4 and (made.ndim == 2 or made.shape[-2:] == (1, 1)):
+    if name in _REDUCING and len(shape) == 4 and made.shape[-2:] == (1, 1):
         return _WHOLE
     if name in ("group_norm", "instance_norm"):
         return _WHOLE
@@ -259,7 +259,7 @@ def receptive_fields(model: nn.Module, input_shape: Sequence[int]) -> dict[str, 
     dict of str -> LayerField
         By module name, in the order in which the layers first ran. A module that ran several times has the field of
         its last run. Where a forward pass takes a step that we do not know (interpolation, a transposed convolution,
-        attention), the field of the layers behind it is None rather than a guess.
+        attention), the field of the maps behind it is None rather than a guess.
 
     Raises
     ------
