@@ -59,7 +59,7 @@ def main() -> None:
         network=trained.name, seed=trained.card["recipe"]["seed"]
     )
     data, attribution, exclude = DATA[asked.kind]
-    material, _ = open_material(plan, asked.data, exclude)
+    material, _ = open_material(trained.name, plan.held_out, plan.seed, asked.data, exclude)
     if material.names(material.held_out) != run.json("split")["held_out"]:
         raise SystemExit("the split of the data is not the run's")
 
@@ -169,8 +169,8 @@ def page(network: Network, title: str, card: dict) -> str:  # type: ignore[type-
     if card["filters"]:
         lines += [
             "",
-            "Filters: median lag-1 spatial autocorrelation at the start of training and at its end, and what is left of",
-            "the start (median cosine between a filter and its start).",
+            "Filters: median lag-1 spatial autocorrelation at the start of training and at its end, and what is left",
+            "of the start (median cosine between a filter and its start).",
             "",
             "| layer | start | end | cosine to the start |",
             "|---|---|---|---|",

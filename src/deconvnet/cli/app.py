@@ -34,21 +34,35 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     pass
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and give its exit code."""
-    debug = "--debug" in arguments
+    """Run one command line and give its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Without the program's name. ``--debug`` may stand anywhere: it shows an error's traceback as well.
+
+    Returns
+    -------
+    int
+        0 done, 2 refused (one sentence on stderr), 130 interrupted.
+    """
     try:
-        app([a for a in arguments if a != "--debug"])
+        app([a for a in arguments if a != "--debug"], prog_name="deconvnet")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except DeconvnetError as error:
-        if debug:
-            raise
+        if "--debug" in arguments:
+            import traceback
+
+            traceback.print_exc()
         print(f"deconvnet: {error}", file=sys.stderr)
         return 2
     return 0

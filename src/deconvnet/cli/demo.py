@@ -28,6 +28,12 @@ def demo(
 ) -> None:
     """Look at photos through a trained network: predictions, strongest maps, their projections, on one page."""
     started = time.monotonic()
+    from deconvnet.errors import OptionError
+
+    if limit < 1:
+        raise OptionError(f"--limit must be at least 1, not {limit}.")
+    if photos is not None and photos.resolve().is_relative_to(out.resolve()):
+        raise OptionError(f"the photos {photos} lie in the run's own folder {out}: give another --out.")
     typer.echo("loading ...")
     from deconvnet.experiments.look import LookResult, look
     from deconvnet.networks import load
@@ -38,14 +44,18 @@ def demo(
 
     def tell(result: LookResult) -> None:
         said = ", ".join(f"{name} {value:.0%}" for name, value in result.predictions[:3])
-        strongest = [str(unit) for unit in result.projections.projections.units]
-        firsts = {address.split(":")[0]: address for address in reversed(strongest)}
+        firsts: dict[str, str] = {}
+        for unit in result.units:
+            firsts.setdefault(unit.layer, str(unit))
         typer.echo(f"{result.photo.name:20} {said}")
-        typer.echo(f"{'':20} strongest: {'  '.join(firsts[layer] for layer in sorted(firsts))}")
+        typer.echo(f"{'':20} strongest: {'  '.join(firsts.values()) or 'no map is active'}")
 
     run = look(found, _photos(photos, limit), out, top=top, overwrite=True, progress=tell)
-    for skip in run.json("look")["skipped"]:
-        typer.echo(f"{skip['name']:20} left out: {skip['why']}")
+    skipped = run.json("look")["skipped"]
+    if skipped:
+        typer.echo(f"photos that could not be read and were left out: {len(skipped)}")
+    for skip in skipped:
+        typer.echo(f"  {skip['name']}: {skip['why']}")
     page = write_look_page(run)
     typer.echo(f"done in {time.monotonic() - started:.0f} s. Open {page.resolve()} in a browser.")
 

@@ -19,7 +19,8 @@ def mine(
     data: Annotated[Path, typer.Option(help="A folder or zip of photos.")],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     layers: Annotated[
-        list[str] | None, typer.Option(help="A layer; may be repeated. All convolutions unless given.")
+        list[str] | None,
+        typer.Option("--layer", "--layers", help="A layer; may be repeated. All convolutions unless given."),
     ] = None,
     k: Annotated[int, typer.Option(help="Photos to keep for each map.")] = 9,
     score: Annotated[str, typer.Option(help="max, sum or mean.")] = "max",
@@ -59,7 +60,11 @@ def mine(
         typer.echo(f"{name:8} {layer.channels:5} maps, {len(dead)} dead{listed}")
     skipped = run.json("photos")["skipped"]
     if skipped:
-        typer.echo(f"{len(skipped)} photos could not be read and were left out, the first {skipped[0]['name']}.")
+        first = skipped[0]
+        typer.echo(
+            f"photos that could not be read and were left out: {len(skipped)} of {len(photos)}, "
+            f"the first {first['name']}: {first['why']}"
+        )
     typer.echo(f"{mined.count} photos mined into {out}. Next: deconvnet top {out} {list(mined.layers)[-1]}")
 
 
@@ -76,12 +81,15 @@ def top(
     lrn: Annotated[str, typer.Option(help="identity or grad.")] = "identity",
 ) -> None:
     """Draw the paper's Figure 2: for each map 3 x 3 projections beside 3 x 3 patches."""
+    from deconvnet.cli.pictures import check_picture
     from deconvnet.cli.progress import bar
     from deconvnet.experiments.top import KIND, top_figure
     from deconvnet.figures import save_figure
     from deconvnet.runs import Run
 
     opened = Run.open(run, KIND)
+    path = out or run / f"{layer}.png"
+    check_picture(path)
     with bar() as shown:
         task = shown.add_task(f"projecting {layer}", total=len(map) if map else maps, note="")
         figure = top_figure(
@@ -96,6 +104,5 @@ def top(
             data=data,
             progress=lambda done, total: shown.update(task, completed=done, total=total),
         )
-    path = out or run / f"{layer}.png"
     save_figure(figure, path)
     typer.echo(f"The picture is in {path}.")

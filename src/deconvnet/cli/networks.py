@@ -63,16 +63,18 @@ def layers(
     from rich.console import Console
     from rich.table import Table
 
+    from deconvnet.errors import OptionError
     from deconvnet.networks import build, entry, layer_table, lenet_preprocessing, load
 
+    options = {k: v for k, v in (("input_size", input_size), ("num_classes", classes)) if v is not None}
     if network.endswith(".safetensors"):
-        stored = load(network)
-        rows = stored.layers()
+        if options:
+            raise OptionError(f"{network} fixes input size and classes: give them with a network's name only.")
+        rows = load(network).layers()
     else:
         found = entry(network)
-        options = {"input_size": input_size, "num_classes": classes}
         with torch.device("meta"):
-            module = build(network, **{k: v for k, v in options.items() if v is not None})
+            module = build(network, **options)
         side = int(getattr(module, "input_size", 224)) if found.channels == 3 else lenet_preprocessing().input_size
         rows = layer_table(module, (found.channels, side, side))
     table = Table(box=None, pad_edge=False)

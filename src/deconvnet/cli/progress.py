@@ -7,12 +7,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def bar() -> Progress:
-    """A progress bar on stderr; tasks have a ``note`` field. Where stderr is no terminal, nothing is drawn."""
+    """A progress bar on stderr; tasks have a ``note`` field. Where stderr is no terminal, nothing is drawn.
+
+    What its console prints is printed in either case.
+    """
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
+        disable=not console.is_terminal,
     )

@@ -26,6 +26,7 @@ def project(
     lrn: Annotated[str, typer.Option(help="identity (skipped, as in the paper) or grad.")] = "identity",
 ) -> None:
     """Draw what units of a network respond to in a photo: projection and patch side by side."""
+    from deconvnet.cli.pictures import check_picture
     from deconvnet.data import read_photo
     from deconvnet.errors import OptionError
     from deconvnet.experiments import projecting
@@ -34,6 +35,7 @@ def project(
 
     if unit and layer:
         raise OptionError("give --unit for single units or --layer for the strongest maps of layers, not both.")
+    check_picture(out, photo)
     found = load(network, weights)
     pixels = read_photo(photo)
     probabilities = found.probabilities([pixels])[0]

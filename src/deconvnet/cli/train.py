@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from deconvnet.training.material import Material
-    from deconvnet.training.recipes import Recipe
 
 
 def register(app: typer.Typer) -> None:
@@ -27,8 +27,10 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Another number of epochs.")] = None,
     size: Annotated[int | None, typer.Option(help="One input size for all epochs, in pixels.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Another number of photos a step.")] = None,
+    fc_width: Annotated[int | None, typer.Option(help="Another number of units in fc6 and fc7.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides split, start, order, crops.")] = None,
+    start: Annotated[Path | None, typer.Option(help="A weights file to begin with.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on after the last whole epoch of the run.")] = False,
     threads: Annotated[int | None, typer.Option(help="Threads of torch; all cores unless given.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
@@ -37,19 +39,22 @@ def train(
     import torch
 
     from deconvnet.cli.progress import bar
+    from deconvnet.errors import DeconvnetError, OptionError
     from deconvnet.figures import save_figure, training_curve
-    from deconvnet.networks import entry
+    from deconvnet.networks import load
     from deconvnet.training import Step, Watcher
     from deconvnet.training import recipe as find
     from deconvnet.training import train as run_training
+    from deconvnet.training.loop import CHECKPOINT, NETWORK
 
-    plan = find(recipe)
-    if network is not None:
-        entry(network)
-    plan = plan.changed(network=network, epochs=epochs, size=size, batch_size=batch_size, seed=seed)
-    if threads:
+    plan = find(recipe).changed(network=network, epochs=epochs, size=size, batch_size=batch_size, seed=seed)
+    if fc_width is not None:
+        plan = plan.changed(options={"fc_width": fc_width})
+    if threads is not None:
+        if threads < 1:
+            raise OptionError(f"--threads must be at least 1, not {threads}.")
         torch.set_num_threads(threads)
-    material, card = open_material(plan, data, exclude or [])
+    material, card = open_material(plan.network, plan.held_out, plan.seed, data, exclude or [])
     typer.echo(
         f"{plan.network}: {len(material.train)} training and {len(material.held_out)} held-out photos in "
         f"{len(material.classes)} classes, {plan.epochs} epochs."
@@ -65,35 +70,44 @@ def train(
             note = f"loss {s.loss:.3f}  top-1 {s.top1:.1%}  {s.images_per_second:.0f} img/s  {left}"
             shown.update(task, description=f"epoch {s.epoch}/{s.epochs}", completed=s.batch, total=s.batches, note=note)
 
-        def epoch(m) -> None:  # type: ignore[no-untyped-def]
+        def epoch(m: Mapping[str, Any]) -> None:
             shown.console.print(
                 f"epoch {m['epoch']:3}  {m['size']} px  loss {m['train_loss']:.3f}  held out: loss {m['val_loss']:.3f}"
                 f"  top-1 {m['val_top1']:.1%}  per class {m['val_per_class']:.1%}  {m['seconds']:.0f} s",
                 highlight=False,
+                soft_wrap=True,
             )
 
         watcher = Watcher(preparing, step, epoch)
         try:
             run, _, accuracy = run_training(
-                plan, material, out, resume=resume, card=card, device=device, watcher=watcher
+                plan,
+                material,
+                out,
+                start=load(str(start)) if start else None,
+                resume=resume,
+                card=card,
+                device=device,
+                watcher=watcher,
             )
         except KeyboardInterrupt:
             shown.stop()
-            typer.echo(
-                f"interrupted; the last whole epoch is in {out}: the same command with --resume goes on.", err=True
-            )
+            there = "the last whole epoch" if (out / CHECKPOINT).is_file() else "no whole epoch yet"
+            typer.echo(f"interrupted; {there} is in {out}: the same command with --resume goes on.", err=True)
             raise typer.Exit(130) from None
-    save_figure(training_curve(run.json("metrics"), title=f"{plan.network}, recipe {plan.name}"), out / "curve.png")
-    if material.skipped:
-        first = material.skipped[0]
-        typer.echo(f"{len(material.skipped)} photos could not be read and were left out, the first {first.name}.")
+    _tell_skipped(material)
     for empty in getattr(getattr(material, "photos", None), "empty_classes", ()):
         typer.echo(f"the folder {empty} holds no photo and is no class.")
     typer.echo(
         f"held out ({accuracy.count} photos): top-1 {accuracy.top1:.2%}, top-5 {accuracy.top5:.2%}, "
         f"mean over classes {accuracy.per_class:.2%}"
     )
-    typer.echo(f"The weights are in {out / 'network.safetensors'}, the training curve in {out / 'curve.png'}.")
+    typer.echo(f"The weights are in {out / NETWORK}.")
+    try:
+        curve = training_curve(run.json("metrics"), title=f"{plan.network}, recipe {plan.name}")
+        typer.echo(f"The training curve is in {save_figure(curve, out / 'curve.png')}.")
+    except DeconvnetError as error:  # the training itself is done and stored
+        typer.echo(f"The training curve is not drawn: {error}", err=True)
 
 
 def recipes() -> None:
@@ -117,21 +131,25 @@ def evaluate(
     import numpy as np
 
     from deconvnet.cli.progress import bar
-    from deconvnet.errors import DataError
+    from deconvnet.errors import DataError, WeightsError
     from deconvnet.networks import load
     from deconvnet.training.evaluation import accuracy as measure
     from deconvnet.training.evaluation import scores
-    from deconvnet.training.recipes import recipe as find
 
     found = load(network, weights)
-    stored = found.card.get("recipe") or {}
-    plan = find(stored.get("name", "caltech101")).changed(seed=stored.get("seed"))
-    material, _ = open_material(plan, data, exclude or [])
+    stored = found.card.get("recipe")
+    if stored is None and not everything:
+        raise WeightsError(
+            f"the card of these {found.name} weights does not say how the photos were split: "
+            "measure on every photo with --all."
+        )
+    share, seed = (stored["held_out"], stored["seed"]) if stored else (0.2, 0)
+    material, _ = open_material(found.name, share, seed, data, exclude or [])
     if tuple(material.classes) != tuple(found.classes):
         odd = sorted(set(material.classes) ^ set(found.classes))
         raise DataError(
             f"{data} has other classes than {found.name} was trained on ({', '.join(odd[:3])}): "
-            "leave classes out with --exclude."
+            "give the data that it learned from, or leave classes out with --exclude."
         )
     indices = np.concatenate([material.train, material.held_out]) if everything else material.held_out
     parts, kept = [], []
@@ -143,6 +161,8 @@ def evaluate(
             parts.append(values)
             kept.append(good)
             shown.update(task, advance=len(some))
+    if not sum(map(len, kept)):
+        raise DataError(f"none of the {len(indices)} photos of {data} can be read: give others.")
     result = measure(np.concatenate(parts), material.labels[np.concatenate(kept)])
     crops = "ten crops" if ten_crops else "centre crop"
     which = "all photos" if everything else "held-out photos"
@@ -150,17 +170,32 @@ def evaluate(
         f"{found.name} on {result.count} {which} ({crops}): top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, "
         f"mean over {len(found.classes)} classes {result.per_class:.2%}"
     )
+    _tell_skipped(material)
 
 
-def open_material(plan: Recipe, data: Path, exclude: list[str]) -> tuple[Material, dict[str, str]]:
+def open_material(
+    network: str, held_out: float, seed: int, data: Path, exclude: list[str]
+) -> tuple[Material, dict[str, str]]:
     """What to train on or evaluate with, and what the card says of it."""
     from deconvnet.data import load_mnist, open_photos
+    from deconvnet.errors import OptionError
     from deconvnet.networks import entry
     from deconvnet.training import DigitMaterial, PhotoMaterial
 
-    if entry(plan.network).channels == 1:
+    if entry(network).channels == 1:
+        if exclude:
+            raise OptionError("MNIST has no class folders to leave out: drop --exclude.")
         return DigitMaterial(load_mnist(data)), {"data": "MNIST"}
     photos = open_photos(data)
     if exclude:
         photos = photos.exclude(exclude)
-    return PhotoMaterial(photos, plan.held_out, plan.seed), {"data": data.name}
+    return PhotoMaterial(photos, held_out, seed), {"data": data.resolve().name}
+
+
+def _tell_skipped(material: Material) -> None:
+    if material.skipped:
+        first = material.skipped[0]
+        typer.echo(
+            f"photos that could not be read and were left out: {len(material.skipped)}, "
+            f"the first {first.name}: {first.why}"
+        )

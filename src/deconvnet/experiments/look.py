@@ -5,7 +5,7 @@ Command: ``deconvnet demo`` (sample photos) or ``deconvnet demo --photos FOLDER`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from deconvnet.errors import DataError
+from deconvnet.errors import DataError, OptionError
 from deconvnet.experiments.projecting import PhotoProjections, check_layers, convolutions, project, strongest_units
 from deconvnet.figures import display, display_scale, filters_image
 from deconvnet.networks import Network
-from deconvnet.runs import Run
+from deconvnet.projection import Projections
+from deconvnet.runs import Run, Unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +48,19 @@ class LookResult:
     photo : LookPhoto
     predictions : list of (class name, probability)
         The five most probable classes.
-    projections : PhotoProjections
-        The strongest maps, layer by layer.
+    units : tuple of Unit
+        The strongest maps, layer by layer, each at its strongest position; only active ones.
+    view : ndarray of uint8, (H, W, 3)
+        The pixels that the network saw.
+    projections : PhotoProjections or None
+        Of these units; ``None`` if no map is active.
     """
 
     photo: LookPhoto
     predictions: list[tuple[str, float]]
-    projections: PhotoProjections
+    units: tuple[Unit, ...]
+    view: npt.NDArray[np.uint8]
+    projections: PhotoProjections | None
 
 
 @dataclass
@@ -91,7 +98,7 @@ def look(
     rule, unpool, lrn : str
         Settings of the deconvnet; see :func:`deconvnet.projection.project`.
     overwrite : bool
-        Replace an earlier run of this kind in ``out``.
+        Replace an earlier run of this kind in ``out``, once a first photo has been read and seen.
     progress : callable(LookResult), optional
         Called after each photo.
 
@@ -103,25 +110,35 @@ def look(
     Raises
     ------
     DataError
-        If no photo can be read.
+        If no photo can be read; nothing is written then.
+    OptionError
+        If ``top`` is less than 1 or a setting is not known.
+    RunError
+        If ``out`` holds something else.
     UnknownNameError
         If a layer does not exist.
     """
-    layers = list(layers) if layers is not None else convolutions(network)
+    layers = list(dict.fromkeys(layers)) if layers is not None else convolutions(network)
     check_layers(network, layers)
-    settings = {"rule": rule, "unpool": unpool, "lrn": lrn, "top": top, "layers": layers}
-    run = Run.create(out, "look", settings, {"network": network.name, "card": dict(network.card)}, overwrite=overwrite)
+    if top < 1:
+        raise OptionError(f"top must be at least 1, not {top}.")
+    rules = {"rule": rule, "unpool": unpool, "lrn": lrn}
+    settings = {**rules, "top": top, "layers": layers}
+    inputs = {"network": network.name, "card": dict(network.card)}
+    run: Run | None = None
     record = _Record()
     for photo in photos:
         if isinstance(photo, Skip):
             record.skipped.append({"name": photo.name, "why": photo.why})
             continue
-        result = _look_at(network, photo, layers, top, {"rule": rule, "unpool": unpool, "lrn": lrn})
+        result = _look_at(network, photo, layers, top, rules)
+        if run is None:  # only now: an earlier run is not cleared for photos that cannot be read
+            run = Run.create(out, "look", settings, inputs, overwrite=overwrite)
         record.photos.append(_save_photo(run, network, result, layers, len(record.photos)))
         if progress is not None:
             progress(result)
-    if not record.photos:
-        named = ", ".join(s["name"] for s in record.skipped[:3])
+    if run is None:
+        named = "; ".join(f"{s['name']}: {s['why']}" for s in record.skipped[:3]) or "there was none"
         raise DataError(f"no photo could be read ({named}): give at least one photo that a viewer opens.")
     filters = _first_filters(network)
     if filters is not None:
@@ -150,31 +167,44 @@ def network_record(network: Network) -> dict[str, Any]:
         "parameters": network.parameters,
         "input_size": list(network.input_shape[1:]),
         "trained_on": card.get("data", ""),
-        "accuracy": card.get("accuracy", ""),
+        "accuracy": card.get("accuracy") or _accuracy(card),
         "weights": card.get("weights", ""),
     }
+
+
+def _accuracy(card: Mapping[str, Any]) -> str:
+    """The accuracy that training wrote on the card, in words."""
+    try:
+        top1, per_class, count = (card[f"held_out_{key}"] for key in ("top1", "per_class", "photos"))
+    except KeyError:
+        return ""
+    return f"top-1 {top1:.1%}, mean over classes {per_class:.1%}, on {count} held-out photos"
 
 
 def _look_at(network: Network, photo: LookPhoto, layers: list[str], top: int, rules: dict[str, str]) -> LookResult:
     probabilities = network.probabilities([photo.pixels])[0]
     best = np.argsort(-probabilities, kind="stable")[:5]
-    units = strongest_units(network, network.view(photo.pixels), layers, top)
-    projections = project(network, [photo.pixels], units, **rules)
-    assert isinstance(projections, PhotoProjections)
-    return LookResult(photo, [(network.classes[i], float(probabilities[i])) for i in best], projections)
+    view = network.view(photo.pixels)
+    units = strongest_units(network, view, layers, top)
+    projections = project(network, [photo.pixels], units, **rules) if units else None
+    assert not isinstance(projections, Projections)  # it was given a photo, not a tensor
+    predictions = [(network.classes[i], float(probabilities[i])) for i in best]
+    return LookResult(photo, predictions, tuple(units), view, projections)
 
 
 def _save_photo(run: Run, network: Network, result: LookResult, layers: list[str], number: int) -> dict[str, Any]:
     """Write a photo's pictures and give its entry in the record."""
     base = f"photos/{number:03d}"
-    view = result.projections.views[0]
+    view = result.view
     run.save_image(base, view)
     fields = {row.name: row.receptive_field for row in network.layers()}
     entries: dict[str, list[dict[str, Any]]] = {layer: [] for layer in layers}
-    p = result.projections.projections
-    for i, unit in enumerate(p.units):
+    shown = result.projections
+    for i, unit in enumerate(shown.projections.units if shown is not None else ()):
+        assert shown is not None
+        p = shown.projections
         name = f"{base}-{unit.layer}-{unit.channel:04d}"
-        projection, patch = result.projections.projection(i), result.projections.patch(i)
+        projection, patch = shown.projection(i), shown.patch(i)
         run.save_image(f"{name}-projection", display(projection))
         run.save_image(f"{name}-patch", patch)
         box = p.boxes[i] or (0, 0, *view.shape[:2])

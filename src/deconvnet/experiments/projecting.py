@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 
 from deconvnet.errors import DataError, OptionError, UnknownNameError
 from deconvnet.experiments.patches import cut_patch
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PhotoProjections:
-    """Projections of units together with the photos that they were projected for.
+    """Projections of units together with the photos that they were projected for; a notebook shows its plot.
 
     Attributes
     ----------
@@ -47,6 +49,17 @@ class PhotoProjections:
     def __len__(self) -> int:
         return len(self.projections)
 
+    def __repr__(self) -> str:
+        units = [str(unit) for unit in self.projections.units]
+        shown = ", ".join(units[:4]) + (", ..." if len(units) > 4 else "")
+        return f"PhotoProjections({len(units)} projections, {len(self.views)} photos: {shown})"
+
+    def _repr_png_(self) -> bytes:
+        """The plot of the first photo as PNG, for notebooks."""
+        picture = io.BytesIO()
+        self.plot(self.projections.photos[0]).savefig(picture, format="png")
+        return picture.getvalue()
+
     def projection(self, index: int) -> npt.NDArray[np.floating]:
         """A projection cut to its receptive field, float (C, h, w)."""
         return self.projections.crop(index)
@@ -56,7 +69,22 @@ class PhotoProjections:
         return cut_patch(self.views[self.projections.photos[index]], self.projections.boxes[index])
 
     def plot(self, photo: int = 0, title: str | None = None) -> Figure:
-        """Projection and patch side by side for every unit of one photo, with the receptive field marked."""
+        """Projection and patch side by side for every unit of one photo, with the receptive field marked.
+
+        Parameters
+        ----------
+        photo : int
+            Which photo, from 0.
+        title : str, optional
+            A line above the figure.
+
+        Raises
+        ------
+        OptionError
+            If no unit was projected for that photo.
+        """
+        if not 0 <= photo < len(self.views):
+            raise OptionError(f"there is no photo {photo}: the {len(self.views)} photos count from 0.")
         p = self.projections
         height, width = self.views[photo].shape[:2]
         rows = [
@@ -71,7 +99,7 @@ class PhotoProjections:
             if p.photos[i] == photo
         ]
         if not rows:
-            raise OptionError(f"no unit was projected for photo {photo}: there are {len(self.views)} photos, from 0.")
+            raise OptionError(f"no unit was projected for photo {photo}: ask for one of {sorted(set(p.photos))}.")
         return projection_panel(self.views[photo], rows, title)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -92,6 +120,7 @@ class PhotoProjections:
                 "unpool": p.unpool,
                 "lrn": p.lrn,
                 "seed": p.seed,
+                "activation_policy": p.activation_policy,
             },
         )
         return Path(path)
@@ -110,8 +139,8 @@ def project(
     network : Network or nn.Module
         A network from :func:`deconvnet.load`, or any PyTorch network.
     photos : photos or Tensor
-        For a ``Network``: PIL images or uint8 arrays (H, W, 3), one or several. For a plain module: its input, a
-        float tensor (N, C, H, W).
+        For a ``Network``: PIL images or uint8 arrays (H, W, 3), one or several. For a plain module (or a ``Network``
+        whose input is at hand): its input, a float tensor (N, C, H, W).
     units : unit or sequence of units
         Addresses such as ``"conv5:17"`` (the map's strongest position) or ``"conv5:17@6,4"``.
     **options
@@ -121,25 +150,31 @@ def project(
     Returns
     -------
     PhotoProjections
-        For a ``Network``; has ``plot()`` and ``save()``.
+        For photos; has ``plot()`` and ``save()``.
     Projections
-        For a plain module.
+        For a tensor.
 
     Raises
     ------
     UnitError, UnknownNameError, ModelError
         If a unit or layer does not exist, or the model has no right answer.
+    DataError
+        If there is no photo, or one is neither a PIL image nor a uint8 array.
+    OptionError
+        If an option is outside its range.
     """
     wanted = [units] if isinstance(units, Unit | str) else list(units)
     if "per_photo" in options:
         options["photos"] = options.pop("per_photo")
-    if isinstance(photos, torch.Tensor):
+    if isinstance(photos, torch.Tensor):  # also for a Network: its preprocessed input
         return project_tensor(network.module if isinstance(network, Network) else network, photos, wanted, **options)
     if not isinstance(network, Network):
         raise OptionError("a plain module takes a float tensor (N, C, H, W); photos need a network of deconvnet.load.")
-    several = list(photos) if isinstance(photos, Sequence) else [photos]
+    several: list[Any] = list(photos) if isinstance(photos, list | tuple) else [photos]
     if not several:
         raise DataError("there is no photo to project for: give at least one.")
+    for photo in several:
+        _check_photo(photo)
     views = tuple(network.view(photo) for photo in several)
     found = project_tensor(network.module, network.preprocessing.tensor(views), wanted, **options)
     return PhotoProjections(found, views)
@@ -162,11 +197,19 @@ def strongest_units(network: Network, view: npt.NDArray[np.uint8], layers: Seque
     -------
     list of Unit
         Layer by layer, the strongest first (ties: the lower channel).
+
+    Raises
+    ------
+    OptionError
+        If ``top`` is less than 1.
+    UnknownNameError
+        If a layer does not exist.
     """
     if top < 1:
         raise OptionError(f"top must be at least 1, not {top}.")
     check_layers(network, layers)
-    mined = mine(network.module, [([0], network.preprocessing.tensor([view]))], list(layers), k=1)
+    layers = list(dict.fromkeys(layers))
+    mined = mine(network.module, [([0], network.preprocessing.tensor([view]))], layers, k=1)
     units: list[Unit] = []
     for layer in layers:
         found = mined[layer]
@@ -189,3 +232,18 @@ def check_layers(network: Network, layers: Sequence[str]) -> None:
     for layer in layers:
         if layer not in known:
             raise UnknownNameError("layer", layer, known, f"`deconvnet layers {network.name}` lists them.")
+
+
+def _check_photo(photo: object) -> None:
+    if isinstance(photo, Image.Image):
+        return
+    if isinstance(photo, np.ndarray):
+        if photo.dtype == np.uint8 and (photo.ndim == 2 or (photo.ndim == 3 and photo.shape[2] == 3)) and photo.size:
+            return
+        given = f"an array of {photo.dtype} {photo.shape}"
+    else:
+        given = f"a {type(photo).__name__}"
+    raise DataError(
+        f"{given} is not a photo: give a PIL image or a uint8 array (H, W, 3), for example of deconvnet.read_photo, "
+        "or a list of these."
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +15,20 @@ import numpy as np
 from torch import Tensor
 
 from deconvnet.data import Photos, Skipped, open_photos, read_many
-from deconvnet.errors import DataError, OptionError, RunError
+from deconvnet.errors import DataError, OptionError, RunError, WeightsError
 from deconvnet.experiments.projecting import PhotoProjections, check_layers, convolutions, project
 from deconvnet.figures import TopBlock, top_grid
 from deconvnet.mining import mine
 from deconvnet.networks import Network, load
 from deconvnet.runs import Run, Unit
-from deconvnet.runs.top import Mined
+from deconvnet.runs.top import SCORES, Mined
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KIND = "mine"
+_DRAWN = 9  # 3 x 3, Fig. 2
+_NOTHING = 236  # grey level of a dead map's block
 
 
 def mine_photos(
@@ -59,7 +62,8 @@ def mine_photos(
     batch_size : int
         Photos a pass.
     weights : str
-        Where the network's weights lie, as :func:`deconvnet.load` takes it: the run records it.
+        Where the network's weights lie, as :func:`deconvnet.load` takes it: the run records it, because
+        :func:`top_figure` loads the network again.
     overwrite : bool
         Replace an earlier run of this kind in ``out``.
     progress : callable(done, total), optional
@@ -68,23 +72,45 @@ def mine_photos(
     -------
     Run
         With ``top.safetensors`` (see :class:`deconvnet.runs.top.Mined`) and ``photos.json``.
+
+    Raises
+    ------
+    UnknownNameError, OptionError
+        If a layer does not exist, or an option is outside its range.
+    WeightsError
+        If ``weights`` are not those of ``network``.
+    DataError
+        If no photo can be read; nothing is written then.
+    RunError
+        If ``out`` holds something else.
     """
-    layers = list(layers) if layers is not None else convolutions(network)
+    layers = list(dict.fromkeys(layers)) if layers is not None else convolutions(network)
     check_layers(network, layers)
     if k < 1:
         raise OptionError(f"k must be at least 1, not {k}.")
+    if batch_size < 1:
+        raise OptionError(f"batch_size must be at least 1, not {batch_size}.")
+    if score not in SCORES:
+        raise OptionError(f"score is one of {', '.join(SCORES)}, not {score!r}.")
+    if photos.root.resolve().is_relative_to(Path(out).resolve()):
+        raise OptionError(f"the photos lie in the run's own folder {out}: give the run another.")
     if weights != "shipped":
         weights = str(Path(weights).resolve())
+    own = weights_hash(network)
+    if weights_hash(load(network.name, weights)) != own:
+        raise WeightsError(
+            f"{weights} weights are not those of the given {network.name}: say with weights=PATH where its own lie "
+            "(network.save(PATH) writes them), so that they can be found again."
+        )
     inputs = {
         "network": network.name,
         "weights": weights,
-        "weights_sha256": weights_hash(network),
+        "weights_sha256": own,
         "data": str(photos.root.resolve()),
         "photos": len(photos),
         "photos_sha256": photos.fingerprint,
         "classes": list(photos.classes),
     }
-    run = Run.create(out, KIND, {"layers": layers, "k": k, "score": score}, inputs, overwrite=overwrite)
     skipped: list[Skipped] = []
     seen = 0
 
@@ -109,14 +135,13 @@ def mine_photos(
         if progress is not None:
             progress(seen, len(photos))
 
-    try:
-        mined = mine(network.module, batches(), layers, k=k, score=score, progress=told)
-    except DataError as error:
-        if skipped and len(skipped) == len(photos):
-            raise DataError(
-                f"none of the {len(photos)} photos of {photos.root} can be read, the first because: {skipped[0].why}"
-            ) from error
-        raise
+    coming = batches()
+    first = next(coming, None)
+    if first is None:
+        why = f", {skipped[0].name} because {skipped[0].why}" if skipped else ""
+        raise DataError(f"none of the {len(photos)} photos of {photos.root} can be read{why}: give others.")
+    run = Run.create(out, KIND, {"layers": layers, "k": k, "score": score}, inputs, overwrite=overwrite)
+    mined = mine(network.module, chain([first], coming), layers, k=k, score=score, progress=told)
     run.save_arrays("top", mined.to_arrays())
     run.save_json(
         "photos",
@@ -152,7 +177,8 @@ def top_figure(
     layer : str
         One of its layers.
     channels : sequence of int, optional
-        Feature maps; a random subset of ``maps`` by ``seed`` unless given, as in the paper.
+        Feature maps; a random subset of ``maps`` by ``seed`` unless given, as in the paper. A map that no photo
+        activates is drawn empty, and its title says that it is dead.
     maps, seed : int
         Size of the random subset, and its seed.
     rule, unpool, lrn : str
@@ -176,6 +202,8 @@ def top_figure(
         raise RunError(f"{run.path} is unfinished: mine again (a killed run does not hold all photos).")
     mined = Mined.from_arrays(run.arrays("top"))
     found = mined[layer]
+    if maps < 1 or seed < 0:
+        raise OptionError(f"maps must be at least 1 and seed at least 0, not {maps} and {seed}.")
     if channels is None:
         subset = np.random.default_rng(seed).permutation(found.channels)[:maps]
         channels = sorted(int(c) for c in subset)
@@ -185,9 +213,11 @@ def top_figure(
     network, photos = reopen(run, data)
     blocks: list[TopBlock] = []
     for done, channel in enumerate(channels, start=1):
-        winners = [w for w in found.winners(channel) if w.active]
+        winners = [w for w in found.winners(channel) if w.active][:_DRAWN]
         units = [Unit(layer, channel, w.position if found.spatial else None) for w in winners]
-        projections, patches = [], []
+        nothing = np.zeros((1, *network.input_shape[1:]), np.float32)
+        projections: list[Any] = [nothing]
+        patches: list[Any] = [np.full((*nothing.shape[1:], 3), _NOTHING, np.uint8)]
         if units:
             pixels = [photos.read(w.photo) for w in winners]
             shown = project(network, pixels, units, per_photo=range(len(units)), rule=rule, unpool=unpool, lrn=lrn)
@@ -198,7 +228,7 @@ def top_figure(
         if progress is not None:
             progress(done, len(channels))
     dead = len(found.dead)
-    note = f"{len(channels)} of {found.channels} maps, top {found.k} of {found.count} photos" + (
+    note = f"{len(channels)} of {found.channels} maps, top {min(found.k, _DRAWN)} of {found.count} photos" + (
         f"; {dead} maps of this layer are dead on these photos" if dead else ""
     )
     return top_grid(blocks, title=f"{network.name} {layer}", note=note)

@@ -24,13 +24,14 @@ the paper's two GPUs.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
 
-from deconvnet.errors import ModelError
-from deconvnet.networks.eight_layers import POOL, ConvLayer, EightLayerNet, Normalization, eight_layers
+from deconvnet.errors import ModelError, OptionError
+from deconvnet.networks.eight_layers import POOL, ConvLayer, EightLayerNet, Normalization, eight_layers, three_widths
 from deconvnet.networks.normalization import LocalResponseNorm
 
 
@@ -74,7 +75,7 @@ def _alexnet(
     dropout: float,
 ) -> EightLayerNet:
     norm = Normalization(groups=towers) if lrn else None
-    three, four, five = widths
+    three, four, five = three_widths(widths)
     return eight_layers(
         (
             ConvLayer(96, 11, stride=4, pool=POOL, norm=norm),
@@ -102,11 +103,14 @@ class TwoDeviceAlexNet(nn.Module):
     def __init__(self, network: EightLayerNet, devices: tuple[torch.device | str, torch.device | str]) -> None:
         super().__init__()
         self.devices = tuple(torch.device(d) for d in devices)
+        if len(self.devices) != 2:
+            raise OptionError(f"the two towers need two devices (the same one twice is allowed), not {len(devices)}.")
         self.towers = nn.ModuleList(
             nn.ModuleDict({name: _half(name, part, tower) for name, part in network.named_children()}).to(device)
             for tower, device in enumerate(self.devices)
         )
         self.order = tuple(name for name, _ in network.named_children())
+        self.train(network.training)
 
     def forward(self, input: Tensor) -> Tensor:
         """N x 3 x H x W -> N x classes, on the first device."""
@@ -128,12 +132,19 @@ def split_towers(network: EightLayerNet, devices: tuple[torch.device | str, torc
     devices : (device, device)
         Where each tower goes; the same device twice is allowed.
 
+    Returns
+    -------
+    TwoDeviceAlexNet
+        In the network's mode (training or evaluation) and precision.
+
     Raises
     ------
     ModelError
         If the network has no two towers (``alexnet-dense``, ZFNet).
+    OptionError
+        If there are not two devices.
     """
-    conv2 = network.get_submodule("conv2")
+    conv2 = dict(network.named_children()).get("conv2")
     if getattr(conv2, "groups", 1) != 2:
         raise ModelError("only a network of two towers can be split over two devices: build it as 'alexnet'.")
     return TwoDeviceAlexNet(network, devices)
@@ -144,17 +155,17 @@ def _half(name: str, part: nn.Module, tower: int) -> nn.Module:
     if isinstance(part, nn.Conv2d):
         maps = part.out_channels // 2
         inputs = part.in_channels // part.groups
-        half: nn.Module = nn.Conv2d(inputs, maps, part.kernel_size, part.stride, part.padding)  # type: ignore[arg-type]
+        shape = (inputs, maps, part.kernel_size, part.stride, part.padding)
+        half = nn.utils.skip_init(nn.Conv2d, *shape, dtype=part.weight.dtype, device=part.weight.device)
     elif isinstance(part, nn.Linear):
         share = part.out_features // 2  # an odd number of units: the second device takes one more
         maps = share if tower == 0 else part.out_features - share
-        half = nn.Linear(part.in_features, maps)
+        shape = (part.in_features, maps)
+        half = nn.utils.skip_init(nn.Linear, *shape, dtype=part.weight.dtype, device=part.weight.device)
     elif isinstance(part, LocalResponseNorm):
         return LocalResponseNorm(part.size, part.alpha, part.beta, part.k)
-    elif isinstance(part, nn.Flatten):
-        return nn.Flatten()
     else:
-        return part
+        return copy.deepcopy(part)  # a tower of its own: its mode may change without the network's
     first = 0 if tower == 0 else part.weight.shape[0] - maps
     with torch.no_grad():
         half.weight.copy_(part.weight[first : first + maps])  # type: ignore[union-attr]

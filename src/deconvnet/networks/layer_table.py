@@ -65,7 +65,7 @@ def layer_table(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[L
     """
     rows: list[LayerRow] = []
     field: ReceptiveField | None = ReceptiveField()
-    ghost = copy.deepcopy(module).to("meta").eval()
+    ghost = _ghost(module)
     x = torch.empty((1, *input_shape), device="meta")
     for name, part in ghost.named_children():
         x = part(x)
@@ -91,6 +91,13 @@ def layer_table(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[L
             )
         )
     return tuple(rows)
+
+
+def _ghost(module: nn.Module) -> nn.Module:
+    """A copy in evaluation mode whose tensors have shapes but no memory."""
+    memo: dict[int, Any] = {id(b): torch.empty_like(b, device="meta") for b in module.buffers()}
+    memo |= {id(p): nn.Parameter(torch.empty_like(p, device="meta"), p.requires_grad) for p in module.parameters()}
+    return copy.deepcopy(module, memo).eval()
 
 
 def _window(part: nn.Module) -> Window | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from deconvnet.errors import OptionError, WeightsError
+from deconvnet.errors import OptionError, UnknownNameError, WeightsError
 from deconvnet.networks.layer_table import LayerRow, layer_table
 from deconvnet.networks.preprocessing import Photo, Preprocessing
 from deconvnet.networks.registry import build, entry
@@ -56,6 +57,14 @@ class Network:
     def parameters(self) -> int:
         """Number of trainable weights and biases."""
         return sum(p.numel() for p in self.module.parameters())
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, over the module's tensors in order."""
+        digest = hashlib.sha256()
+        for name, value in self.module.state_dict().items():
+            digest.update(name.encode() + b"\0" + value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def view(self, photo: Photo) -> npt.NDArray[np.uint8]:
         """The pixels that the network sees, uint8 (H, W, 3)."""
@@ -129,11 +138,14 @@ def load(name: str, weights: Path | str | None = "shipped", **options: Any) -> N
         If no trained weights come with it, or the file is missing, damaged or of another network.
     """
     if name.endswith(".safetensors"):
+        if weights != "shipped":
+            raise OptionError(f"{name} is a weights file itself: name a network, or give no other weights.")
         name, weights = read_weights(name).network, name
     found = entry(name)
     if weights is None:
         module = build(name, **options).eval()
-        return Network(name, module, _paper_preprocessing(name, module), _numbered(module), options)
+        classes = tuple(f"class {i}" for i in range({**found.options, **options}.get("num_classes", 10)))
+        return Network(name, module, _paper_preprocessing(name, module), classes, options)
     if options:
         raise OptionError("options come from the weights file; give them together with weights=None only.")
     path = shipped(name) if weights == "shipped" else Path(weights)
@@ -146,15 +158,16 @@ def load(name: str, weights: Path | str | None = "shipped", **options: Any) -> N
     stored = read_weights(path)
     if stored.network != name:
         raise WeightsError(f"{path} holds weights of {stored.network}, not of {name}.")
-    module = build(name, **stored.options)
+    try:
+        module = build(name, **stored.options)
+    except (OptionError, UnknownNameError) as error:
+        raise WeightsError(f"{path} names options with which {name} cannot be built: {error}") from error
     fit_weights(module, stored.tensors, network=name, source=path)
-    return Network(name, module.eval(), stored.preprocessing, stored.classes, stored.options, stored.card)
-
-
-def _numbered(module: nn.Module) -> tuple[str, ...]:
-    last = [p for p in module.parameters() if p.ndim == 2]
-    count = last[-1].shape[0] if last else 10
-    return tuple(f"class {i}" for i in range(count))
+    network = Network(name, module.eval(), stored.preprocessing, stored.classes, stored.options, stored.card)
+    scores = network.layers()[-1].output[0]
+    if scores != len(stored.classes):
+        raise WeightsError(f"{path} names {len(stored.classes)} classes, but its {name} has {scores} class scores.")
+    return network
 
 
 def _paper_preprocessing(name: str, module: nn.Module) -> Preprocessing:

@@ -83,7 +83,7 @@ class LocalResponseNorm(nn.LocalResponseNorm):
         self.groups = groups
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.training and torch.is_grad_enabled():
+        if self.training and torch.is_grad_enabled() and input.ndim == 4:
             band = _band(input.shape[1], self.size, self.groups, input.dtype, input.device)
             return _BandedNormalization.apply(input, band, self.alpha, self.beta, self.k, self.size)  # type: ignore[no-any-return]
         if self.groups == 1:

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deconvnet.errors import OptionError
+from deconvnet.errors import DataError, OptionError
 
 Photo = npt.NDArray[np.uint8] | Image.Image
+LONGEST = 32  # sides longer than so many times the shorter are cut first: resized, they would fill the memory
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Preprocessing:
     border: int = 0
 
     def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise OptionError(f"a network sees 1 channel (grey) or 3 (RGB), not {self.channels}.")
+        if self.border < 0 or self.crop < 1:
+            raise OptionError(f"nothing is left of {self.input_size} px inside a border of {self.border} px.")
+        if not self.scale > 0:
+            raise OptionError(f"scale divides the inputs and must be positive, not {self.scale}.")
         if self.resize < self.crop:
             raise OptionError(f"resize ({self.resize} px) must not be smaller than the crop ({self.crop} px).")
         if self.mean.shape not in ((self.channels, 1, 1), (self.channels, self.input_size, self.input_size)):
@@ -67,6 +74,11 @@ class Preprocessing:
         -------
         ndarray of uint8, (input_size, input_size, 3)
             Grey networks see (and show) three equal channels.
+
+        Raises
+        ------
+        DataError
+            If the photo is of another type or shape, or has no pixels.
         """
         return self._finish(center_crop(self._resized(photo), self.crop))
 
@@ -93,7 +105,20 @@ class Preprocessing:
         Returns
         -------
         Tensor of float32, (N, channels, input_size, input_size)
+
+        Raises
+        ------
+        DataError
+            If a view has another size.
         """
+        for view in views:
+            if np.shape(view) != (self.input_size, self.input_size, 3):
+                raise DataError(
+                    f"a view of shape {np.shape(view)} does not fit a network that sees {self.input_size} x "
+                    f"{self.input_size} px in 3 channels: make it with view()."
+                )
+        if not len(views):
+            return torch.empty((0, self.channels, self.input_size, self.input_size))
         pixels = torch.from_numpy(np.stack([np.asarray(v) for v in views])).permute(0, 3, 1, 2)
         pixels = pixels[:, : self.channels].float()
         return (pixels - torch.from_numpy(self.mean)) / self.scale
@@ -113,7 +138,7 @@ class Preprocessing:
         }
 
     def _resized(self, photo: Photo) -> npt.NDArray[np.uint8]:
-        image = photo if isinstance(photo, Image.Image) else Image.fromarray(np.ascontiguousarray(photo))
+        image = photo if isinstance(photo, Image.Image) else _image(photo)
         image = image.convert("RGB" if self.channels == 3 else "L")
         return shortest_side(image, self.resize)
 
@@ -124,14 +149,33 @@ class Preprocessing:
         return np.pad(crop, ((edge, edge), (edge, edge), (0, 0))) if edge else np.ascontiguousarray(crop)
 
 
+def _image(pixels: npt.NDArray[np.uint8]) -> Image.Image:
+    array = np.asarray(pixels)
+    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
+        raise DataError(
+            f"a photo is a PIL image or a uint8 array of shape (H, W, 3) or (H, W), not a {array.dtype} array of shape "
+            f"{array.shape}: read it with deconvnet.data.read_photo."
+        )
+    if not array.size:
+        raise DataError(f"a photo of shape {array.shape} has no pixels.")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
 def shortest_side(image: Image.Image, side: int) -> npt.NDArray[np.uint8]:
     """Resize so that the shortest side has ``side`` pixels, keeping the shape.
+
+    Of a photo more than 32 times as long as it is wide, the middle of the longer side is taken first.
 
     Returns
     -------
     ndarray of uint8, (H, W, 3) or (H, W)
     """
     width, height = image.size
+    most = LONGEST * min(width, height)
+    if max(width, height) > most:
+        left, top = max(0, (width - most) // 2), max(0, (height - most) // 2)
+        image = image.crop((left, top, left + min(width, most), top + min(height, most)))
+        width, height = image.size
     ratio = side / min(width, height)
     size = (max(side, round(width * ratio)), max(side, round(height * ratio)))
     return np.asarray(image if size == image.size else image.resize(size, Image.Resampling.BICUBIC))

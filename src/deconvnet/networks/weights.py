@@ -91,7 +91,9 @@ def save_weights(
         If the file cannot be written.
     """
     kind = torch.float16 if half else torch.float32
-    tensors = {k: v.detach().cpu().to(kind).contiguous() for k, v in module.state_dict().items()}
+    state = module.state_dict()
+    tensors = {k: v.detach().cpu().to(kind if v.is_floating_point() else v.dtype) for k, v in state.items()}
+    tensors = {k: v.contiguous() for k, v in tensors.items()}
     tensors[_MEAN] = torch.from_numpy(np.ascontiguousarray(preprocessing.mean))
     metadata = {
         "format": FORMAT,
@@ -130,12 +132,21 @@ def read_weights(path: Path | str) -> Weights:
             "write weights with deconvnet.networks.save_weights, or name a file that `deconvnet train` wrote."
         )
     mean = tensors.pop(_MEAN).numpy()
+    try:
+        network = metadata["network"]
+        options, card = dict(json.loads(metadata["options"])), dict(json.loads(metadata["card"]))
+        classes = tuple(map(str, json.loads(metadata["classes"])))
+        preprocessing = Preprocessing(mean=mean, **json.loads(metadata["preprocessing"]))
+    except (KeyError, TypeError, ValueError) as error:  # also JSONDecodeError and OptionError
+        raise WeightsError(
+            f"the header of {path} is damaged ({error}): copy or download the file again, or name another."
+        ) from error
     return Weights(
-        metadata["network"],
-        json.loads(metadata["options"]),
-        tuple(json.loads(metadata["classes"])),
-        Preprocessing(mean=mean, **json.loads(metadata["preprocessing"])),
-        json.loads(metadata["card"]),
+        network,
+        options,
+        classes,
+        preprocessing,
+        card,
         {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()},
         path,
     )

@@ -36,7 +36,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from deconvnet.geometry import Window
-from deconvnet.networks.eight_layers import POOL, ConvLayer, EightLayerNet, Normalization, eight_layers
+from deconvnet.networks.eight_layers import POOL, ConvLayer, EightLayerNet, Normalization, eight_layers, three_widths
 
 
 def zfnet(
@@ -78,7 +78,7 @@ def zfnet(
         If an option is out of range.
     """
     norm = Normalization() if lrn else None
-    three, four, five = widths
+    three, four, five = three_widths(widths)
     return eight_layers(
         (
             ConvLayer(96, 7, stride=2, pool=POOL, norm=norm),
@@ -122,7 +122,7 @@ def zfnet_lrn30(
     Options as in :func:`zfnet`.
     """
     padded = Window(3, 2, padding=1)
-    three, four, five = widths
+    three, four, five = three_widths(widths)
     return eight_layers(
         (
             ConvLayer(96, 7, stride=2, padding=1, pool=padded, norm=Normalization(30, k=1.0) if lrn else None),
@@ -153,7 +153,7 @@ def zfnet_386m(
 
     Options as in :func:`zfnet`.
     """
-    three, four, five = widths
+    three, four, five = three_widths(widths)
     return eight_layers(
         (
             ConvLayer(96, 7, stride=2, padding=2, pool=POOL),

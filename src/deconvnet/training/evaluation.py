@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from deconvnet.errors import DataError
 from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import Preprocessing
 from deconvnet.training.material import Material
@@ -64,14 +66,23 @@ def evaluate(
     labels : ndarray of int64, (N,)
     batch_size : int
         Photos a pass.
+
+    Raises
+    ------
+    DataError
+        If there are no photos.
     """
+    if not len(views):
+        raise DataError("there are no photos to evaluate on.")
     was_training = module.training
     module.eval()
-    scores = [
-        module(preprocessing.tensor(views[i : i + batch_size]).contiguous(memory_format=torch.channels_last)).cpu()
-        for i in range(0, len(views), batch_size)
-    ]
-    module.train(was_training)
+    try:
+        scores = [
+            module(preprocessing.tensor(views[i : i + batch_size]).contiguous(memory_format=torch.channels_last)).cpu()
+            for i in range(0, len(views), batch_size)
+        ]
+    finally:
+        module.train(was_training)
     return accuracy(torch.cat(scores).numpy(), labels)
 
 
@@ -104,13 +115,24 @@ def scores(
         views = p.ten_crops(photo) if ten_crops else [p.view(photo)]
         inputs = p.tensor(views).contiguous(memory_format=torch.channels_last)
         found = network.module(inputs)
-        rows.append((found.softmax(1).mean(0).log() if ten_crops else found[0]).numpy())
+        # logsumexp: the logarithm of a mean of probabilities, also of those too small for float32
+        rows.append((found.log_softmax(1).logsumexp(0) - math.log(len(views)) if ten_crops else found[0]).numpy())
         kept.append(index)
     return np.stack(rows) if rows else np.zeros((0, len(network.classes)), np.float32), np.array(kept, np.int64)
 
 
 def accuracy(scores: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> Accuracy:
-    """Accuracy of class scores (N, classes) before softmax (or logarithms of probabilities) against labels (N,)."""
+    """Accuracy of class scores (N, classes) before softmax (or logarithms of probabilities) against labels (N,).
+
+    Equal scores count in the order of the classes.
+
+    Raises
+    ------
+    DataError
+        If there are no photos.
+    """
+    if not len(labels):
+        raise DataError("there are no photos to evaluate on.")
     classes = scores.shape[1]
     order = np.argsort(-scores, axis=1, kind="stable")
     right = order == labels[:, None]

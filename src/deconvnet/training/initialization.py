@@ -58,8 +58,15 @@ def smooth_start(module: nn.Module, sample: Tensor) -> None:
     module : nn.Module
         A network whose children run in order; the last linear layer starts at a tenth.
     sample : Tensor, (N, C, H, W)
-        Preprocessed photos, about a hundred.
+        Preprocessed photos, about a hundred; at least two.
+
+    Raises
+    ------
+    OptionError
+        If there are fewer than two photos: a deviation over photos needs two.
     """
+    if len(sample) < 2:
+        raise OptionError("the smooth start is calibrated on at least two photos: choose the initialization 'he'.")
     linear = [part for part in module.children() if isinstance(part, nn.Linear)]
     was_training = module.training
     module.eval()

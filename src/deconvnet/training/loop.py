@@ -6,6 +6,7 @@ uninterrupted one would have.
 
 from __future__ import annotations
 
+import copy
 import io
 import math
 import pickle
@@ -21,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deconvnet.errors import DataError, RunError
+from deconvnet.errors import DataError, OptionError, RunError
 from deconvnet.networks import Network, Preprocessing, build, lenet_preprocessing
 from deconvnet.networks.lenet5 import map_loss
 from deconvnet.networks.registry import entry
@@ -29,7 +30,7 @@ from deconvnet.runs import Run
 from deconvnet.runs.files import write_bytes
 from deconvnet.training.evaluation import Accuracy, evaluate
 from deconvnet.training.initialization import initialize, renormalize_filters, spatial_autocorrelation
-from deconvnet.training.material import Material, channel_mean, epoch_order, pixel_mean
+from deconvnet.training.material import DigitMaterial, Material, channel_mean, epoch_order, pixel_mean
 from deconvnet.training.recipes import Recipe, Stage
 
 CHECKPOINT = "checkpoint.pt"
@@ -74,6 +75,7 @@ def train(
     material: Material,
     out: Path | str,
     *,
+    start: Network | None = None,
     resume: bool = False,
     card: Mapping[str, Any] | None = None,
     device: str = "cpu",
@@ -89,6 +91,9 @@ def train(
         What to learn from.
     out : path
         The run's folder; see Notes.
+    start : Network, optional
+        Begin with its weights and preprocessing instead of the recipe's initialization. If it has other classes, its
+        last layer is not taken over.
     resume : bool
         Go on after the last whole epoch of the run in ``out``.
     card : mapping, optional
@@ -112,37 +117,92 @@ def train(
         If ``out`` holds something else, or a run with other settings or data.
     DataError
         If the data cannot be trained on.
+    UnknownNameError, OptionError
+        If the recipe's network or options do not exist, or do not fit the data or the device. Nothing is written then.
 
     Notes
     -----
     The run holds ``split.json`` (names of the held-out photos), ``metrics.json`` (one line an epoch),
     ``checkpoint.pt`` (written whole after every epoch), ``snapshots/epoch-0010.safetensors`` and, at the end,
-    ``network.safetensors``.
+    ``skipped.json`` (photos that could not be read) and ``network.safetensors``.
     """
     watcher = watcher or Watcher()
-    inputs = {"data": material.fingerprint, "photos": len(material.train) + len(material.held_out)}
+    _check(recipe, material, device)
+    photos = len(material.train) + len(material.held_out) + len(material.skipped)  # also after a first decoding
+    inputs = {"data": material.fingerprint, "photos": photos}
+    if start is not None:
+        if start.name != recipe.network:
+            raise OptionError(f"{recipe.network} cannot begin with weights of {start.name}.")
+        inputs["start"] = start.fingerprint
     run = Run.create(out, "train", recipe.record(), inputs, resume=resume)
-    run.save_json(
-        "split", {"seed": recipe.seed, "classes": material.classes, "held_out": material.names(material.held_out)}
-    )
-    material.decode(round(max(s.size for s in recipe.stages) * max(recipe.resize, 1.25)), watcher.preparing)
-    session = _Session(recipe, material, run, torch.device(device), dict(card or {}))
+    if not run.has("split"):
+        run.save_json(
+            "split", {"seed": recipe.seed, "classes": material.classes, "held_out": material.names(material.held_out)}
+        )
+    # "resized" crops are cut from photos with some detail to spare, the others from photos as evaluation sees them
+    margin = max(recipe.resize, 1.25) if recipe.augmentation.crop == "resized" else recipe.resize
+    material.decode(round(max(s.size for s in recipe.stages) * margin), watcher.preparing)
+    session = _Session(recipe, material, run, torch.device(device), dict(card or {}), start)
     if run.has("metrics") and (run.path / CHECKPOINT).is_file():
         session.restore()
     while session.epoch < recipe.epochs:
         session.train_epoch(watcher)
     network, measured = session.result()
+    run.save_json("skipped", [{"name": s.name, "why": s.why} for s in material.skipped])
     network.save(run.path / NETWORK)
     run.finish()
     return run, network, measured
+
+
+def _check(recipe: Recipe, material: Material, device: str) -> None:
+    """Refuse what cannot work before anything is written or decoded."""
+    found = entry(recipe.network)
+    sizes = {stage.size for stage in recipe.stages}
+    if (found.channels == 1) != isinstance(material, DigitMaterial):
+        raise OptionError(
+            f"{recipe.network} learns from {'digits' if found.channels == 1 else 'photos'}: choose another network "
+            "or other data."
+        )
+    if found.channels == 1 and sizes != {32}:
+        raise OptionError(f"{recipe.network} reads 32 x 32 px only: leave the size as it is.")
+    if "num_classes" not in found.options and len(material.classes) != 10:
+        raise OptionError(f"{recipe.network} has 10 classes, and the data {len(material.classes)}.")
+    if recipe.augmentation.crop != "resized" and len(sizes) > 1:
+        raise OptionError(f"crops of kind {recipe.augmentation.crop!r} need the same input size in every stage.")
+    if not len(material.held_out):
+        raise DataError("no photo is held out: at least one class needs two photos.")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise OptionError(f"the device {device!r} cannot be used ({str(error).splitlines()[0]}): try cpu.") from error
+    for stage in recipe.stages:
+        with torch.device("meta"):
+            build(recipe.network, **_options(recipe, material, stage))
+
+
+def _options(recipe: Recipe, material: Material, stage: Stage) -> dict[str, Any]:
+    """The network's options in a stage: number of classes and input size come from the data and the stage."""
+    options = {**recipe.options}
+    if "num_classes" in entry(recipe.network).options:
+        options["num_classes"] = len(material.classes)
+    if "input_size" in entry(recipe.network).options:
+        options["input_size"] = stage.size
+    return options
 
 
 class _Session:
     """One training run's moving parts."""
 
     def __init__(
-        self, recipe: Recipe, material: Material, run: Run, device: torch.device, card: dict[str, Any]
+        self,
+        recipe: Recipe,
+        material: Material,
+        run: Run,
+        device: torch.device,
+        card: dict[str, Any],
+        start: Network | None = None,
     ) -> None:
+        self.start = start
         self.recipe, self.material, self.run, self.device, self.card = recipe, material, run, device, card
         self.epoch = 0
         self.metrics: list[dict[str, Any]] = []
@@ -158,8 +218,10 @@ class _Session:
         """Build the network for a stage's input size and carry weights and optimizer state over."""
         self.stage = stage
         self.preprocessing = self._preprocessing(stage)
-        module = build(self.recipe.network, **self._options(stage))
-        if first:
+        module = build(self.recipe.network, **_options(self.recipe, self.material, stage))
+        if first and self.start is not None:
+            _begin_with(module, self.start, self.material.classes)
+        elif first:
             views = self._sample_views(128)
             initialize(module, self.recipe.initialization, self.preprocessing.tensor(views))
         else:
@@ -174,17 +236,12 @@ class _Session:
         self.module, self.optimizer = module, optimizer
         self._held_out: list[Any] | None = None
 
-    def _options(self, stage: Stage) -> dict[str, Any]:
-        options = {**self.recipe.options}
-        if "num_classes" in entry(self.recipe.network).options:
-            options["num_classes"] = len(self.material.classes)
-        if "input_size" in entry(self.recipe.network).options:
-            options["input_size"] = stage.size
-        return options
-
     def _preprocessing(self, stage: Stage) -> Preprocessing:
         if self.channels == 1:
             return lenet_preprocessing()
+        if self.start is not None and self.start.preprocessing.mean.shape[1] == 1:
+            resize = round(stage.size * self.recipe.resize)
+            return replace(self.start.preprocessing, input_size=stage.size, resize=resize)
         plain = Preprocessing(
             stage.size, round(stage.size * self.recipe.resize), np.zeros((3, 1, 1), np.float32), self.recipe.scale
         )
@@ -236,6 +293,7 @@ class _Session:
             return torch.from_numpy(np.ascontiguousarray(crops)), torch.from_numpy(self.material.labels[chosen])
 
         mean = torch.from_numpy(self.preprocessing.mean)
+        blend = np.random.default_rng([recipe.seed, epoch, 1])
         with ThreadPoolExecutor(1) as ahead:
             coming = ahead.submit(cut, 0)
             for number in range(batches):
@@ -248,8 +306,13 @@ class _Session:
                 rate = self._rate(epoch - 1 + number / batches)
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate * group["multiple"]
-                scores = self.module(x)
-                loss = self.loss(scores, y)
+                if recipe.mixup:
+                    share, partner = float(blend.beta(recipe.mixup, recipe.mixup)), blend.permutation(len(x))
+                    scores = self.module(x.mul(share).add_(x[partner], alpha=1 - share))
+                    loss = share * self.loss(scores, y) + (1 - share) * self.loss(scores, y[partner])
+                else:
+                    scores = self.module(x)
+                    loss = self.loss(scores, y)
                 self.optimizer.zero_grad()
                 loss.backward()
                 self.optimizer.step()
@@ -272,12 +335,13 @@ class _Session:
 
         self.epoch = epoch
         held_out = self.measure()
+        rate = self._rate(epoch - 1e-9)
         self._plateau(held_out.loss)
         self.metrics.append(
             {
                 "epoch": epoch,
                 "size": stage.size,
-                "learning_rate": self._rate(epoch - 1e-9),
+                "learning_rate": rate,
                 "train_loss": loss_sum / seen,
                 "train_top1": right / seen,
                 "val_loss": held_out.loss,
@@ -353,14 +417,24 @@ class _Session:
         try:
             state = torch.load(path, weights_only=True, map_location=self.device)
             epoch = int(state["epoch"])
-        except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
-            raise RunError(f"{path} is damaged ({error}): remove the run and train anew.") from error
-        stage = self.recipe.stage_of(epoch)
-        if stage != self.stage:
-            self._enter(stage)
-        self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.best, self.waited, self.drops = state["plateau"]
+            stage = self.recipe.stage_of(epoch)
+            if stage != self.stage:
+                self._enter(stage)
+            self.module.load_state_dict(state["module"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.best, self.waited, self.drops = state["plateau"]
+        except (
+            OSError,
+            RuntimeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            EOFError,
+            OptionError,
+            pickle.UnpicklingError,
+        ) as error:
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            raise RunError(f"{path} is damaged ({why}): remove the run and train anew.") from error
         self.epoch = epoch
         self.metrics = self.run.json("metrics")[:epoch]
 
@@ -371,7 +445,7 @@ class _Session:
             _on_cpu(self.module),
             self.preprocessing,
             self.material.classes,
-            self._options(self.stage),
+            _options(self.recipe, self.material, self.stage),
             card,
         )
 
@@ -403,7 +477,7 @@ def resample_fc6(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> dict[s
     -------
     dict of str to Tensor
         ``old``, with ``fc6.weight`` (or the first fully connected layer's) interpolated between positions and scaled so
-        that a constant map gives the same response.
+        that a constant map gives the same response (exactly from a map of 1 or 2 cells or to a multiple, else nearly).
     """
     out = dict(old)
     for key, value in new.items():
@@ -428,6 +502,20 @@ def _channels_before(state: Mapping[str, Tensor], key: str) -> int:
     return channels
 
 
+def _begin_with(module: nn.Module, start: Network, classes: tuple[str, ...]) -> None:
+    """Take over trained weights; the last layer only if it tells the same classes apart."""
+    fresh = module.state_dict()
+    trained = dict(start.module.state_dict())
+    if start.classes != classes:
+        last = [name for name in fresh if name.endswith(".weight")][-1].removesuffix("weight")
+        trained.update({name: value for name, value in fresh.items() if name.startswith(last)})
+    if fresh.keys() != trained.keys():
+        raise OptionError(
+            f"the weights to begin with are of another {start.name}: build it with {dict(start.options)}."
+        )
+    module.load_state_dict(resample_fc6(trained, fresh))
+
+
 def _carry_state(
     old: nn.Module, old_optimizer: torch.optim.Optimizer, new: nn.Module, new_optimizer: torch.optim.Optimizer
 ) -> None:
@@ -438,6 +526,4 @@ def _carry_state(
 
 
 def _on_cpu(module: nn.Module) -> nn.Module:
-    import copy
-
     return copy.deepcopy(module).cpu().eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ class PhotoMaterial:
         total = len(self.train)
         for done, (index, photo) in enumerate(read_many(self.photos, [int(i) for i in self.train]), start=1):
             if isinstance(photo, Skipped):
-                self.skipped.append(photo)
+                self._skip(photo)
             else:
                 self._pixels[index] = shortest_side(Image.fromarray(photo), side)
             if done % 50 == 0 or done == total:
@@ -132,13 +133,17 @@ class PhotoMaterial:
     def read(self, indices: Indices) -> Iterator[tuple[int, Pixels]]:
         for index, photo in read_many(self.photos, [int(i) for i in indices]):
             if isinstance(photo, Skipped):
-                self.skipped.append(photo)
+                self._skip(photo)
                 self.held_out = self.held_out[self.held_out != index]
             else:
                 yield index, photo
 
     def views(self, indices: Indices, preprocessing: Preprocessing) -> list[Pixels]:
         return [preprocessing.view(photo) for _, photo in self.read(indices)]
+
+    def _skip(self, photo: Skipped) -> None:
+        if all(photo.name != other.name for other in self.skipped):  # each is counted once
+            self.skipped.append(photo)
 
 
 @dataclass
@@ -155,7 +160,8 @@ class DigitMaterial:
         self.train = np.arange(len(d.train_images))
         self.held_out = np.arange(len(d.train_images), len(self._images))
         self.classes = tuple(str(i) for i in range(10))
-        self.fingerprint = f"mnist {len(d.train_images)} + {len(d.test_images)}"
+        content = hashlib.sha256(self._images.tobytes() + self.labels.tobytes()).hexdigest()[:16]
+        self.fingerprint = f"mnist {len(d.train_images)} + {len(d.test_images)} {content}"
 
     def names(self, indices: Indices) -> list[str]:
         return [f"mnist/{i}" for i in indices]

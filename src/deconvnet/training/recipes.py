@@ -81,8 +81,8 @@ class Recipe:
     first_layer_rate : float
         The first layer's learning rate as a multiple.
     schedule : {"cosine", "plateau"}
-        Fall to zero along a cosine, or divide by ten whenever the held-out loss has not fallen for ``patience``
-        epochs.
+        Fall to zero along a cosine, or divide by ten, three times at most, when the held-out loss has not fallen
+        for more than ``patience`` epochs.
     warmup : float
         Epochs of linear rise from zero.
     patience : int
@@ -104,6 +104,8 @@ class Recipe:
         every photo once.
     label_smoothing : float
         Share of the target spread over all classes.
+    mixup : float
+        Photos are blended in pairs, with shares drawn from Beta(mixup, mixup) (Zhang et al. 2018); 0 for none.
     loss : {"cross-entropy", "map"}
         Softmax cross entropy, or LeNet-5's criterion (1998, Eq. 9).
     held_out : float
@@ -136,6 +138,7 @@ class Recipe:
     augmentation: Augmentation = Augmentation()
     balance: tuple[int, int] | None = None
     label_smoothing: float = 0.0
+    mixup: float = 0.0
     loss: Literal["cross-entropy", "map"] = "cross-entropy"
     held_out: float = 0.2
     snapshots: tuple[float, ...] = (1, 2, 5, 10, 20, 30, 40, 64)
@@ -191,8 +194,10 @@ class Recipe:
         Raises
         ------
         OptionError
-            If a number is not positive.
+            If a number is not positive, or the seed is negative.
         """
+        if seed is not None and seed < 0:
+            raise OptionError(f"seed must be 0 or more, not {seed}.")
         for option, value in (("epochs", epochs), ("size", size), ("batch_size", batch_size)):
             if value is not None and value < 1:
                 raise OptionError(f"{option} must be at least 1, not {value}.")
@@ -271,6 +276,26 @@ RECIPES = {
             augmentation=Augmentation(area=0.5, brightness=0.2, tint=0.05),
             balance=(40, 80),
             label_smoothing=0.1,
+        ),
+        Recipe(
+            name="caltech101-finish",
+            about="goes on from trained weights (--start): classes alike, stronger crops and colours, blends",
+            network="zfnet",
+            options={"fc_width": 1024},
+            stages=(Stage(128, 12, 0.5),),
+            batch_size=32,
+            optimizer="adamw",
+            learning_rate=3e-4,
+            weight_decay=0.2,
+            first_layer_rate=2.0,
+            warmup=0.3,
+            initialization="smooth",
+            scale=58.0,
+            resize=144 / 128,
+            augmentation=Augmentation(area=0.35, brightness=0.3, tint=0.1),
+            balance=(60, 60),
+            label_smoothing=0.1,
+            mixup=0.2,
         ),
         Recipe(
             name="lenet5",

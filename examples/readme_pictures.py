@@ -1,0 +1,24 @@
+"""Draw the README's pictures from scikit-image's sample photos: ``python examples/readme_pictures.py`` (half a minute)."""
+
+from pathlib import Path
+
+import deconvnet
+from deconvnet.figures import filters_picture, save_figure
+
+OUT = Path("docs/images")
+
+
+def main() -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    network = deconvnet.load("zfnet")
+    save_figure(filters_picture(network.module.conv1.weight.detach().numpy()), OUT / "filters.png")
+    samples = {sample.name: sample for sample in deconvnet.sample_photos()}
+    for name in ("chelsea", "coffee", "astronaut"):
+        photo = samples[name].pixels
+        units = deconvnet.strongest_units(network, network.view(photo), ["conv2", "conv3", "conv5"], top=3)
+        shown = deconvnet.project(network, [photo], units)
+        save_figure(shown.plot(title=f"{name}, {samples[name].source}"), OUT / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

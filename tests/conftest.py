@@ -1,0 +1,47 @@
+"""A small network with weights on the disk, and a few photos: what the commands and experiments are tried on."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import deconvnet
+
+CLASSES = ("ant", "bee", "cat", "dog", "eel")
+
+
+@pytest.fixture(scope="session")
+def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ZFNet for 64 px and five classes with random weights, saved."""
+    torch.manual_seed(0)
+    network = deconvnet.load("zfnet", weights=None, num_classes=5, input_size=64, fc_width=16)
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    return dataclasses.replace(network, classes=CLASSES).save(path)
+
+
+@pytest.fixture(scope="session")
+def small_network(small_weights: Path) -> deconvnet.Network:
+    return deconvnet.load(str(small_weights))
+
+
+@pytest.fixture(scope="session")
+def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten photos each of "red" and of "other", of which only a half differs from red: not all can be told apart."""
+    root = tmp_path_factory.mktemp("photos") / "two"
+    for name in ("red", "other"):
+        (root / name).mkdir(parents=True)
+        for i in range(10):
+            pixels = noise(70, 80, i + 100 * (name == "red"))
+            pixels[..., 2 if name == "other" and i % 2 else 0] += 150
+            Image.fromarray(pixels).save(root / name / f"{i}.jpg")
+    return root
+
+
+def noise(height: int, width: int, seed: int) -> np.ndarray:
+    """Dark random pixels, uint8 (height, width, 3)."""
+    return np.random.default_rng(seed).integers(0, 60, (height, width, 3)).astype(np.uint8)

@@ -1,0 +1,52 @@
+"""The package as a whole: honest names, and nothing heavy loaded before it is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+import deconvnet
+
+HEAVY = ("torch", "numpy", "matplotlib", "PIL", "skimage", "safetensors")
+
+
+def python(*arguments: str) -> str:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def test_every_public_name_resolves_and_is_where_it_says():
+    assert deconvnet.__all__ == sorted(deconvnet.__all__)
+    assert set(deconvnet._HOMES) == set(deconvnet.__all__)
+    assert dir(deconvnet) == deconvnet.__all__
+    for name in deconvnet.__all__:
+        found = getattr(deconvnet, name)
+        assert found.__name__ == name
+        assert found.__module__.startswith(f"deconvnet.{deconvnet._HOMES[name]}")
+        assert found.__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'projct'"):
+        _ = deconvnet.projct
+
+
+def test_importing_loads_nothing_heavy():
+    loaded = python("-c", "import deconvnet, sys; print(*sys.modules)").split()
+    assert "deconvnet" in loaded
+    assert not set(HEAVY) & set(loaded)
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys; from deconvnet.cli.app import run; print(run(['--help'])); print('loaded', *sys.modules)"
+    said = python("-c", code)
+    assert "Commands:" in said
+    loaded = said[said.index("loaded ") :].split()
+    assert "deconvnet.cli.train" in loaded
+    assert not set(HEAVY) & set(loaded)
+
+
+def test_module_tells_its_version():
+    assert python("-m", "deconvnet", "--version").strip() == f"deconvnet {version('deconvnet')}"
