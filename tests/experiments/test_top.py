@@ -11,7 +11,6 @@ import torch
 
 import deconvnet
 from deconvnet.errors import OptionError, RunError, WeightsError
-from deconvnet.experiments.top import weights_hash
 from deconvnet.runs.top import Mined
 
 
@@ -99,10 +98,10 @@ def test_photos_in_the_runs_own_folder_are_not_cleared(small_network, small_weig
 
 
 def test_the_hash_is_of_the_weights_alone(small_network, small_weights):
-    assert weights_hash(small_network) == weights_hash(deconvnet.load(str(small_weights)))
+    assert small_network.fingerprint == deconvnet.load(str(small_weights)).fingerprint
     renamed = dataclasses.replace(small_network, classes=tuple("abcde"))
-    assert weights_hash(renamed) == weights_hash(small_network)
+    assert renamed.fingerprint == small_network.fingerprint
     torch.manual_seed(1)
     fresh = deconvnet.load("zfnet", weights=None, num_classes=5, input_size=64, fc_width=16)
-    assert weights_hash(fresh) != weights_hash(small_network)
+    assert fresh.fingerprint != small_network.fingerprint
     assert np.isfinite(next(fresh.module.parameters()).detach().numpy()).all()

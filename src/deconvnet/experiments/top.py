@@ -5,7 +5,6 @@ Commands: ``deconvnet mine NETWORK --data FOLDER --out RUN``, then ``deconvnet t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -96,8 +95,8 @@ def mine_photos(
         raise OptionError(f"the photos lie in the run's own folder {out}: give the run another.")
     if weights != "shipped":
         weights = str(Path(weights).resolve())
-    own = weights_hash(network)
-    if weights_hash(load(network.name, weights)) != own:
+    own = network.fingerprint
+    if load(network.name, weights).fingerprint != own:
         raise WeightsError(
             f"{weights} weights are not those of the given {network.name}: say with weights=PATH where its own lie "
             "(network.save(PATH) writes them), so that they can be found again."
@@ -243,7 +242,7 @@ def reopen(run: Run, data: Path | str | None = None) -> tuple[Network, Photos]:
         If the photos or the weights are gone or are others.
     """
     network = load(run.inputs["network"], run.inputs["weights"])
-    if weights_hash(network) != run.inputs["weights_sha256"]:
+    if network.fingerprint != run.inputs["weights_sha256"]:
         raise RunError(f"the weights of {network.name} are not those that {run.path} was mined with: mine again.")
     root = Path(data or run.inputs["data"])
     if not root.exists():
@@ -259,11 +258,3 @@ def reopen(run: Run, data: Path | str | None = None) -> tuple[Network, Photos]:
     if photos.fingerprint != run.inputs["photos_sha256"]:
         raise RunError(f"the photos in {root} changed since {run.path} was mined: mine again.")
     return network, photos
-
-
-def weights_hash(network: Network) -> str:
-    """SHA-256, in hexadecimal, over the network's tensors in order."""
-    digest = hashlib.sha256()
-    for name, value in network.module.state_dict().items():
-        digest.update(name.encode() + b"\0" + value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -99,6 +100,20 @@ class Watch:
     def stop() -> None:
         """End the running forward pass."""
         raise _Enough
+
+
+def run_once(model: nn.Module, layers: Sequence[str]) -> bool:
+    """Whether it is known beforehand that each of the layers runs exactly once: they are parts of plain sequences."""
+    names: dict[nn.Module, int] = Counter(module for _, module in model.named_modules(remove_duplicate=False))
+    for layer in layers:
+        path = layer.split(".")
+        modules = [model.get_submodule(".".join(path[:depth])) for depth in range(len(path) + 1)]
+        if any(names[module] != 1 for module in modules):
+            return False
+        for module in modules[:-1]:
+            if type(module).forward is not nn.Sequential.forward or "forward" in vars(module):
+                return False
+    return True
 
 
 def _usable_tensors(model: nn.Module) -> dict[str, Tensor]:

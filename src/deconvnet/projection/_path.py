@@ -7,7 +7,7 @@ The list of steps is closed. What is not on it is refused by name rather than pa
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from deconvnet.errors import ModelError
@@ -26,7 +26,7 @@ _LINEAR = frozenset(
     Im2Col Col2Im PixelShuffle PixelUnshuffle NativeChannelShuffle ChannelShuffle
     UpsampleNearest2D UpsampleNearestExact2D UpsampleBilinear2D UpsampleBicubic2D UpsampleBilinear2DAa
     UpsampleBicubic2DAa NativeBatchNorm CudnnBatchNorm MiopenBatchNorm NativeDropout
-    MaxPool MaxUnpool2D Amax Max Maximum Rectify PassDown AccumulateGrad
+    MaxPool MaxUnpool2D Amax Max Maximum Rectify PassDown LrnGradient AccumulateGrad
     """.split()
 )
 # Linear only if no more than one of the factors comes from the pixels.
@@ -39,6 +39,9 @@ _MISSED = {
     "MkldnnMaxPool2D": "max pool",
     "AdaptiveMaxPool2D": "max pool",
 }
+
+
+Links = Callable[[Any], Any]
 
 
 def check_path(top: Any, pixels: Any, layer: str, sites: Mapping[Any, Site], activations: str, lrn: str) -> int:
@@ -67,10 +70,7 @@ def check_path(top: Any, pixels: Any, layer: str, sites: Mapping[Any, Site], act
         If the layer does not depend on the pixels, or a step is not one that we know.
     """
     order = _children_first(top)
-    on_path: set[Any] = set()
-    for node in order:
-        if node is pixels or any(child in on_path for child, _ in node.next_functions):
-            on_path.add(node)
+    on_path = _on_path(order, pixels, _edges)
     if top is None or top not in on_path:
         raise ModelError(
             f"layer {layer!r} does not depend on the pixels in a way that autograd can follow "
@@ -87,7 +87,7 @@ def check_path(top: Any, pixels: Any, layer: str, sites: Mapping[Any, Site], act
     for node in order:
         if node not in on_path:
             continue
-        kind, site = _kind(node), origin[node]
+        kind, site = kind_of(node), origin[node]
         rectified += kind == "Rectify"
         if kind in _MISSED:
             raise ModelError(
@@ -135,7 +135,29 @@ def _nonlinear(node: Any, kind: str, on_path: set[Any], site: Site | None) -> st
     return ""
 
 
-def _children_first(top: Any) -> list[Any]:
+def _edges(node: Any) -> Any:
+    return node.next_functions
+
+
+def _on_path(children_first: list[Any], pixels: Any, links: Links) -> set[Any]:
+    on_path: set[Any] = set()
+    for node in children_first:
+        if node is pixels or any(child in on_path for child, _ in links(node)):
+            on_path.add(node)
+    return on_path
+
+
+def nodes_between(top: Any, pixels: Any, links: Links = _edges) -> list[Any]:
+    """The autograd nodes from ``top`` down to ``pixels``, each after all that use it.
+
+    ``links`` gives a node's children, as pairs (node or None, number of its output).
+    """
+    order = _children_first(top, links)
+    on_path = _on_path(order, pixels, links)
+    return [node for node in reversed(order) if node in on_path]
+
+
+def _children_first(top: Any, links: Links = _edges) -> list[Any]:
     """All nodes below ``top``, each after its children."""
     order: list[Any] = []
     seen: set[Any] = set()
@@ -147,11 +169,12 @@ def _children_first(top: Any) -> list[Any]:
         elif node is not None and node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((child, False) for child, _ in node.next_functions)
+            stack.extend((child, False) for child, _ in links(node))
     return order
 
 
-def _kind(node: Any) -> str:
+def kind_of(node: Any) -> str:
+    """An autograd node's kind: its name without "Backward0"."""
     return re.sub(r"Backwards?\d*$", "", node.name().rsplit("::", 1)[-1])
 
 

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deconvnet.geometry import Window
+
 UNPOOLS = ("sum", "place", "mean")
 
 
@@ -37,28 +39,41 @@ def unpool_by_switches(signal: Tensor, switches: Tensor, size: tuple[int, int], 
     -------
     Tensor, N x C x H x W
     """
-    values, cells = signal.flatten(-2), switches.flatten(-2)
-    empty = values.new_zeros((*values.shape[:-1], size[0] * size[1]))
+    maps, cells = signal.shape[:-2], size[0] * size[1]
+    first = torch.arange(0, maps.numel() * cells, cells, device=signal.device).view(*maps, 1, 1)
+    filled = scatter_by_cells(signal.reshape(-1), (switches + first).reshape(-1), maps.numel() * cells, unpool)
+    return filled.view(*maps, *size)
+
+
+def scatter_by_cells(values: Tensor, cells: Tensor, count: int, unpool: str) -> Tensor:
+    """Put values into ``count`` cells, 0 elsewhere; all flat. ``unpool`` says what several values in one cell give."""
+    empty = values.new_zeros(count)
     if unpool == "place":
-        filled = empty.scatter_reduce(-1, cells, values, "amax", include_self=False)
-    else:
-        filled = empty.scatter_add(-1, cells, values)
-        if unpool == "mean":
-            shared = empty.scatter_add(-1, cells, torch.ones_like(values))
-            filled = filled / shared.clamp(min=1)
-    return filled.unflatten(-1, size)
+        return empty.scatter_reduce_(0, cells, values, "amax", include_self=False)
+    filled = empty.scatter_add_(0, cells, values)
+    if unpool == "mean":
+        shared = torch.zeros_like(filled).scatter_add_(0, cells, torch.ones_like(values))
+        filled /= shared.clamp_(min=1)
+    return filled
 
 
 class MaxPool(torch.autograd.Function):
     """Maxima and switches up; unpooling down (Sec. 2.1: unpool by the switches of this very photo)."""
 
     @staticmethod
-    def forward(ctx: Any, maps: Tensor, pool: Callable[[Tensor], tuple[Tensor, Tensor]], unpool: str) -> Any:
+    def forward(
+        ctx: Any,
+        maps: Tensor,
+        pool: Callable[[Tensor], tuple[Tensor, Tensor]],
+        unpool: str,
+        windows: tuple[Window, Window] | None,
+    ) -> Any:
         maxima, switches = pool(maps)
         ctx.mark_non_differentiable(switches)
+        ctx.windows = windows  # rows, columns; None where they are not all alike
         ctx.switches, ctx.size, ctx.unpool = switches, (maps.shape[-2], maps.shape[-1]), unpool
         return maxima, switches
 
     @staticmethod
     def backward(ctx: Any, *signals: Tensor) -> Any:
-        return unpool_by_switches(signals[0], ctx.switches, ctx.size, ctx.unpool), None, None
+        return unpool_by_switches(signals[0], ctx.switches, ctx.size, ctx.unpool), None, None, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +16,17 @@ from torch import Tensor, nn
 
 from deconvnet.errors import DeconvnetError, ModelError, OptionError, UnitError, UnknownNameError
 from deconvnet.geometry import Box
-from deconvnet.projection._forward import Watch, evaluating
+from deconvnet.projection._forward import Watch, evaluating, run_once
+from deconvnet.projection._lrn import skip_lrn
 from deconvnet.projection._path import check_path
+from deconvnet.projection._plan import NoWindows, Plan, read_plan
 from deconvnet.projection._pooling import UNPOOLS
 from deconvnet.projection._receptive import FieldTracker, LayerField
 from deconvnet.projection._records import Projections
 from deconvnet.projection._rules import Rule, find_rule
-from deconvnet.projection._substitution import Deconvnet, skip_lrn
+from deconvnet.projection._substitution import Deconvnet
+from deconvnet.projection._windows import Group, Start, climb_and_descend, descend, groups
+from deconvnet.projection._windows import boxes as windows_of
 from deconvnet.runs import Unit
 
 LRNS = ("identity", "grad")
@@ -40,6 +45,8 @@ def project(
     seed: str | float = "activation",
     activations: str = "refuse",
     batch_size: int = 32,
+    windows: bool = True,
+    memory: int = 2**30,
 ) -> Projections:
     """Draw in pixel space what units respond to, by the deconvnet of Zeiler & Fergus (2013), Sec. 2.1.
 
@@ -76,7 +83,14 @@ def project(
         layer normalisation, attention): refuse, take the true derivative, or treat elementwise ones like a ReLU on
         the way down and take the true derivative of the others.
     batch_size : int
-        Photos that go through the model at once, at most; bounds the memory.
+        Photos that go through the model at once, at most; bounds the memory of the forward pass.
+    windows : bool
+        Pass units down through their receptive field alone, many at a time, wherever each step between unit and pixels
+        is known to allow that; the result is the same but for rounding. False passes every unit down through the whole
+        maps.
+    memory : int
+        Bytes that units on their way down through windows may take at once, besides the maps of the forward pass and
+        the result; so many units go down together as fit in (one at least).
 
     Returns
     -------
@@ -101,7 +115,7 @@ def project(
     A forward pass ends once all asked layers have run; if the model fails after that (a classifier that does not fit
     the photo's size), the projections are not concerned.
     """
-    settings = _settings(rule, unpool, lrn, seed, activations, batch_size)
+    settings = _settings(rule, unpool, lrn, seed, activations, batch_size, windows, memory)
     wanted = [unit if isinstance(unit, Unit) else Unit.parse(unit) for unit in units]
     _check_model(model, [unit.layer for unit in wanted])
     _check_inputs(inputs)
@@ -113,13 +127,20 @@ def project(
     # Photos with about as many units each go together, so that few rows of a pass down are empty.
     order = sorted(by_photo, key=lambda photo: (-len(by_photo[photo]), photo))
     result = _Result.empty(len(jobs), inputs, model)
-    runs: Mapping[str, int] | None = None
+    layers = sorted({unit.layer for unit in wanted})
+    runs: Mapping[str, int] | None = dict.fromkeys(layers, 1) if run_once(model, layers) else None
     fields: dict[str, LayerField] = {}
+    # Of a photo whose units all have positions, windows alone may do; another photo, or one of them, shows the way.
+    placed = {photo for photo, indices in by_photo.items() if all(jobs[index][0].position for index in indices)}
+    crop = windows and len(placed) > 2
+    if crop:
+        order.sort(key=lambda photo: photo in placed)
+    count = min(batch_size, max(1, len(order) - len(placed))) if crop else batch_size
     with evaluating(model):
-        for first in range(0, len(order), batch_size):
-            chunk = order[first : first + batch_size]
-            pass_ = _climb(model, inputs, chunk, sorted({unit.layer for unit in wanted}), settings, runs)
-            runs, fields = pass_.runs, fields or pass_.fields
+        while order:
+            chunk, order = order[:count], order[count:]
+            pass_ = _climb(model, inputs, chunk, layers, settings, runs, track=not fields)
+            runs, fields = runs or pass_.runs, fields or pass_.fields
             for layer in pass_.outputs:
                 rows = [
                     (row, index)
@@ -129,13 +150,24 @@ def project(
                 ]
                 if rows:
                     _descend(pass_, layer, fields[layer], rows, jobs, settings, result)
+            if crop:
+                ways = _ways(pass_, layers, settings)
+                near = [p for p in order if p in placed and _is_near(ways, [jobs[index][0] for index in by_photo[p]])]
+                del pass_  # its maps are not needed for what follows
+                _project_near(ways, inputs, near, by_photo, jobs, settings, result)
+                order = [photo for photo in order if photo not in set(near)]
+                crop, count = False, batch_size
     return Projections(
         units=tuple(result.units[index] for index in range(len(jobs))),
         photos=tuple(photo for _, photo in jobs),
         activations=result.activations,
         active=result.activations > 0,
         boxes=tuple(result.boxes),
-        pixels=result.pixels,
+        crops=tuple(result.crops),
+        windows=tuple(result.windows),
+        image=(inputs.shape[1], inputs.shape[2], inputs.shape[3]),
+        windowed=result.windowed,
+        whole_maps=result.whole_maps,
         relus=tuple(result.relus),
         rule=settings.rule_name,
         unpool=unpool,
@@ -153,10 +185,19 @@ class _Settings:
     lrn: str
     seed: str
     activations: str
+    windows: bool
+    memory: int
 
 
 def _settings(
-    rule: str | Rule, unpool: str, lrn: str, seed: str | float, activations: str, batch_size: int
+    rule: str | Rule,
+    unpool: str,
+    lrn: str,
+    seed: str | float,
+    activations: str,
+    batch_size: int,
+    windows: bool,
+    memory: int,
 ) -> _Settings:
     name, function = find_rule(rule)
     start = "one" if not isinstance(seed, str) and seed == 1 else seed
@@ -170,7 +211,9 @@ def _settings(
             raise OptionError(f"{option}={value!r} is not known: choose from {', '.join(choices)}.")
     if batch_size < 1:
         raise OptionError(f"batch_size={batch_size} is too small: give at least 1.")
-    return _Settings(name, function, unpool, lrn, str(start), activations)
+    if memory < 1:
+        raise OptionError(f"memory={memory} is too small: give a number of bytes, for example 2**30.")
+    return _Settings(name, function, unpool, lrn, str(start), activations, windows, memory)
 
 
 def _check_model(model: nn.Module, layers: Sequence[str]) -> None:
@@ -211,13 +254,39 @@ class _Result:
     activations: NDArray[np.floating]
     boxes: list[Box | None]
     relus: list[int]
-    pixels: NDArray[np.floating]
+    crops: list[NDArray[np.floating]]
+    windows: list[Box]
+    windowed: NDArray[np.bool_]
+    whole_maps: dict[str, str]
+    dtype: torch.dtype
+    device: torch.device
 
     @classmethod
     def empty(cls, count: int, inputs: Tensor, model: nn.Module) -> _Result:
-        precision = np.float64 if _precision(inputs, model)[0] == torch.float64 else np.float32
-        pixels = np.zeros((count, *inputs.shape[1:]), precision)
-        return cls({}, np.zeros(count, precision), [None] * count, [0] * count, pixels)
+        dtype, device = _precision(inputs, model)
+        precision = np.float64 if dtype == torch.float64 else np.float32
+        _, channels, height, width = inputs.shape
+        nothing = np.broadcast_to(np.zeros((), precision), (channels, height, width))
+        whole = Box(0, 0, height, width)
+        return cls(
+            units={},
+            activations=np.zeros(count, precision),
+            boxes=[None] * count,
+            relus=[0] * count,
+            crops=[nothing] * count,
+            windows=[whole] * count,
+            windowed=np.zeros(count, bool),
+            whole_maps={},
+            dtype=dtype,
+            device=device,
+        )
+
+    def draw(self, index: int, crop: NDArray[np.floating], window: Box) -> None:
+        self.crops[index], self.windows[index] = crop, window
+
+    def as_array(self, signal: Tensor) -> NDArray[np.floating]:
+        wide = self.activations.dtype == np.float64
+        return signal.to("cpu", torch.float64 if wide else torch.float32).contiguous().numpy()
 
 
 def _precision(inputs: Tensor, model: nn.Module) -> tuple[torch.dtype, torch.device]:
@@ -245,6 +314,7 @@ def _climb(
     layers: list[str],
     settings: _Settings,
     runs: Mapping[str, int] | None,
+    track: bool,
 ) -> _Pass:
     """Forward, recording the asked layers; ends early if ``runs`` says how often each of them runs."""
     dtype, device = _precision(inputs, model)
@@ -262,7 +332,7 @@ def _climb(
         replaced = None
         if settings.lrn == "identity" and isinstance(module, nn.LocalResponseNorm) and arguments:
             # Whatever calls a subclass of it makes, the signal passes it by.
-            output = replaced = skip_lrn(arguments[0], output)
+            output = replaced = skip_lrn(arguments[0], output, _without_hooks(module))
         mode.follow(module, names[0], output)
         if tracker is not None:
             tracker.follow(module, arguments, output)
@@ -279,7 +349,7 @@ def _climb(
 
     watch = Watch(model, see)
     mode = Deconvnet(settings.rule, settings.unpool, settings.lrn, settings.activations, watch.where)
-    tracker = FieldTracker(pixels) if runs is None else None
+    tracker = FieldTracker(pixels) if track else None
     pass_ = _Pass(photos, leaf, pixels.grad_fn.next_functions[0][0], mode)
     try:
         with mode, tracker or contextlib.nullcontext():
@@ -298,6 +368,12 @@ def _climb(
                 "check the weights and the preprocessing."
             )
     return pass_
+
+
+def _without_hooks(module: nn.Module) -> Any:
+    """A module's own forward; None if it is not all that a call of the module does."""
+    hooked = module._forward_hooks or module._forward_pre_hooks
+    return None if hooked else module.forward
 
 
 def _check_output(name: str, output: Any, count: int) -> None:
@@ -328,15 +404,147 @@ def _descend(
     output = pass_.outputs[layer]
     relus = check_path(output.grad_fn, pass_.accumulator, layer, pass_.mode.sites, settings.activations, settings.lrn)
     values = output.detach()
-    waiting: dict[int, list[int]] = {}
+    starts: list[tuple[int, int]] = []
     for row, index in rows:
         unit = _at_strongest(jobs[index][0], values[row])
         activation = values[(row, unit.channel, *(unit.position or ()))].item()
         result.units[index], result.activations[index], result.relus[index] = unit, activation, relus
         result.boxes[index] = seen.box(*(unit.position or (0, 0)))
         if activation > 0:
-            waiting.setdefault(row, []).append(index)
+            starts.append((row, index))
+    refused = _descend_windows(pass_, layer, starts, settings, result)
+    if refused:
+        result.whole_maps[layer] = refused
+        _descend_maps(pass_, layer, starts, settings, result)
+    else:
+        result.windowed[[index for _, index in rows]] = True
 
+
+def _descend_windows(
+    pass_: _Pass, layer: str, starts: list[tuple[int, int]], settings: _Settings, result: _Result
+) -> str:
+    """Down through windows; why not, where that is not known to be right."""
+    if not settings.windows:
+        return "windows=False"
+    try:
+        plan = read_plan(pass_.outputs[layer], pass_.leaf, pass_.accumulator, pass_.mode.biases)
+        batches = groups(plan, [_start(index, row, settings, result) for row, index in starts], settings.memory)
+    except NoWindows as reason:
+        return str(reason)
+    with torch.no_grad():
+        for group in batches:
+            signal = descend(plan, group, pass_.leaf)
+            _draw_windows(layer, group, signal, result)
+    return ""
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What a first photo told about a layer, for photos of which windows alone are looked at."""
+
+    plan: Plan
+    field: LayerField
+    relus: int
+
+
+def _ways(pass_: _Pass, layers: list[str], settings: _Settings) -> dict[str, _Way]:
+    """The layers whose units can be computed on windows alone, upwards too."""
+    ways: dict[str, _Way] = {}
+    if pass_.mode.reads_values:  # another photo could go through the model by another way
+        return ways
+    for layer in layers:
+        output, field = pass_.outputs[layer], pass_.fields[layer]
+        mode = pass_.mode
+        relus = check_path(output.grad_fn, pass_.accumulator, layer, mode.sites, settings.activations, settings.lrn)
+        try:
+            plan = read_plan(output, pass_.leaf, pass_.accumulator, mode.biases)
+        except NoWindows:
+            continue
+        if plan.rises:
+            ways[layer] = _Way(plan.without_maps(), field, relus)
+    return ways
+
+
+def _is_near(ways: Mapping[str, _Way], units: Sequence[Unit]) -> bool:
+    """Whether one photo's units take less work on windows than a forward pass."""
+    if not all(unit.layer in ways for unit in units):
+        return False
+    work = 0
+    for unit in units:
+        plan = ways[unit.layer].plan
+        _check_unit(unit, plan.vertices[0].shape)
+        assert unit.position is not None
+        rows, columns = plan.span(0, unit.position[0]), plan.span(1, unit.position[1])
+        if rows is None or columns is None:
+            return False
+        work += plan.work(rows, columns)
+    return work < max(ways[unit.layer].plan.work() for unit in units)
+
+
+def _project_near(
+    ways: Mapping[str, _Way],
+    inputs: Tensor,
+    photos: list[int],
+    by_photo: Mapping[int, list[int]],
+    jobs: list[tuple[Unit, int]],
+    settings: _Settings,
+    result: _Result,
+) -> None:
+    """Forward pass and projections on windows alone."""
+    by_layer: dict[str, list[Start]] = {}
+    for photo in photos:
+        if not bool(torch.isfinite(inputs[photo]).all()):
+            raise ModelError(f"photo {photo} holds NaN or infinite pixels: check its preprocessing.")
+        for index in by_photo[photo]:
+            unit = jobs[index][0]
+            assert unit.position is not None
+            way = ways[unit.layer]
+            result.units[index], result.relus[index] = unit, way.relus
+            result.boxes[index], result.windowed[index] = way.field.box(*unit.position), True
+            by_layer.setdefault(unit.layer, []).append(Start(index, photo, unit.channel, unit.position, 1.0))
+    like = torch.empty((), dtype=result.dtype, device=result.device)
+    seed = None if settings.seed == "activation" else 1.0
+    for layer, starts in by_layer.items():
+        plan = ways[layer].plan
+        for group in groups(plan, starts, settings.memory):
+            with torch.no_grad():
+                activations, signal = climb_and_descend(plan, group, inputs.detach(), seed, like)
+            for start, activation in zip(group.starts, activations.tolist(), strict=True):
+                if not math.isfinite(activation):
+                    raise ModelError(
+                        f"layer {layer!r} gives NaN or infinite activations for photo {start.row}: "
+                        "check the weights and the preprocessing."
+                    )
+                result.activations[start.index] = activation
+            _draw_windows(layer, group, signal, result)
+
+
+def _start(index: int, row: int, settings: _Settings, result: _Result) -> Start:
+    unit = result.units[index]
+    assert unit.position is not None
+    value = float(result.activations[index]) if settings.seed == "activation" else 1.0
+    return Start(index, row, unit.channel, unit.position, value)
+
+
+def _draw_windows(layer: str, group: Group, signal: Tensor, result: _Result) -> None:
+    if not bool(torch.isfinite(signal).all()):
+        raise ModelError(
+            f"a projection from layer {layer!r} is not finite: "
+            "check the weights, or give the model in a wider floating-point type."
+        )
+    for start, crop, window in zip(group.starts, result.as_array(signal), windows_of(group), strict=True):
+        result.draw(start.index, crop, window)
+
+
+def _descend_maps(
+    pass_: _Pass, layer: str, starts: list[tuple[int, int]], settings: _Settings, result: _Result
+) -> None:
+    """Down through the whole maps, one unit of each photo at a time."""
+    output = pass_.outputs[layer]
+    values = output.detach()
+    waiting: dict[int, list[int]] = {}
+    for row, index in starts:
+        waiting.setdefault(row, []).append(index)
     for turn in _turns(waiting):
         seeds = torch.zeros_like(values)
         for row, index in turn:
@@ -349,9 +557,9 @@ def _descend(
                 f"a projection from layer {layer!r} is not finite for {_bad_photo(signal, pass_.photos)}: "
                 "check the weights, or give the model in a wider floating-point type."
             )
-        drawn = signal.to("cpu", torch.float64 if result.pixels.dtype == np.float64 else torch.float32).numpy()
+        drawn = result.as_array(signal)
         for row, index in turn:
-            result.pixels[index] = drawn[row]
+            result.draw(index, drawn[row], Box(0, 0, *signal.shape[2:]))
 
 
 def _turns(waiting: dict[int, list[int]]) -> Iterator[list[tuple[int, int]]]:
@@ -362,7 +570,15 @@ def _turns(waiting: dict[int, list[int]]) -> Iterator[list[tuple[int, int]]]:
 
 def _at_strongest(unit: Unit, values: Tensor) -> Unit:
     """The unit with its position resolved in one photo's values, C x H x W or F; refuses one outside the layer."""
-    shape = tuple(values.shape)
+    _check_unit(unit, tuple(values.shape))
+    if unit.position is not None or values.ndim == 1:
+        return unit
+    best = int(torch.argmax(values[unit.channel]))  # of equals the first, in row-major order
+    return unit.at(best // values.shape[2], best % values.shape[2])
+
+
+def _check_unit(unit: Unit, shape: tuple[int, ...]) -> None:
+    """Refuse a unit outside its layer, whose output for one photo is C x H x W or F."""
     sizes = " x ".join(map(str, shape))
     if unit.channel >= shape[0]:
         raise UnitError(
@@ -372,13 +588,8 @@ def _at_strongest(unit: Unit, values: Tensor) -> Unit:
     if len(shape) == 1:
         if unit.position is not None:
             raise UnitError(f"unit {unit} has a position, but its layer, of {sizes} units, has none: leave it out.")
-        return unit
-    if unit.position is None:
-        best = int(torch.argmax(values[unit.channel]))  # of equals the first, in row-major order
-        return unit.at(best // shape[2], best % shape[2])
-    if unit.position[0] >= shape[1] or unit.position[1] >= shape[2]:
+    elif unit.position is not None and (unit.position[0] >= shape[1] or unit.position[1] >= shape[2]):
         raise UnitError(
             f"unit {unit} is outside its layer, whose shape is {sizes} for these photos: rows are 0 to {shape[1] - 1}, "
             f"columns 0 to {shape[2] - 1}."
         )
-    return unit

@@ -137,7 +137,7 @@ def _after(
     if name == "conv2d" and len(fields) == 1:
         return field.through(*_convolution(args, kwargs))
     if name in ("max_pool2d", "avg_pool2d", "lp_pool2d"):
-        return field.through(*_pooling(name, args, kwargs))
+        return field.through(*pooling_windows(name, args, kwargs))
     if name.startswith("adaptive_"):
         return _adaptive(field, shape, made)
     if name == "pad":
@@ -185,14 +185,16 @@ def _convolution(args: Sequence[Any], kwargs: dict[str, Any]) -> list[Window]:
     return [Window(size[axis], stride[axis], padding[axis], dilation[axis]) for axis in (0, 1)]
 
 
-def _pooling(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Window]:
+def pooling_windows(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Window, Window]:
+    """The windows of a pooling call along rows and columns."""
     first = 2 if name == "lp_pool2d" else 1  # lp_pool2d(input, norm_type, kernel_size, ...)
     size = _pair(_option(args, kwargs, first, "kernel_size", None))
     stride = _option(args, kwargs, first + 1, "stride", None)
     stride = size if stride is None or stride == [] or stride == () else _pair(stride)
     padding = (0, 0) if name == "lp_pool2d" else _pair(_option(args, kwargs, 3, "padding", 0))
     dilation = _pair(_option(args, kwargs, 4, "dilation", 1)) if name == "max_pool2d" else (1, 1)
-    return [Window(size[axis], stride[axis], padding[axis], dilation[axis]) for axis in (0, 1)]
+    rows, columns = (Window(size[axis], stride[axis], padding[axis], dilation[axis]) for axis in (0, 1))
+    return rows, columns
 
 
 def _adaptive(field: _Field, shape: torch.Size, made: Tensor) -> _Field:

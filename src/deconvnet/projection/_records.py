@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,18 @@ class Projections:
     boxes : tuple of Box or None, length U
         Receptive field in input pixels. It may leave the image; the whole image for fully connected layers; None where
         it is not known.
-    pixels : float array (U, C, H, W)
-        The projections, signed, in the units of the network's input; float32 (float64 for a float64 model).
+    crops : tuple of float array (C, h, w), length U
+        The projections, signed, in the units of the network's input; float32 (float64 for a float64 model). Each on its
+        window; outside it a projection is 0.
+    windows : tuple of Box, length U
+        Where in the image each crop lies: the receptive field inside the image, or the whole image.
+    image : (int, int, int)
+        C, H, W of the network's input.
+    windowed : bool array (U,)
+        Whether the unit was passed down through its window alone (True) or through the whole maps. The results are the
+        same but for rounding.
+    whole_maps : dict of str -> str
+        Layers that were passed down through the whole maps, and why.
     relus : tuple of int, length U
         ReLUs (or activations treated like one) between the unit and the pixels. With 0 the rule played no part.
     rule, unpool, lrn, seed, activation_policy : str
@@ -41,7 +52,11 @@ class Projections:
     activations: NDArray[np.floating]
     active: NDArray[np.bool_]
     boxes: tuple[Box | None, ...]
-    pixels: NDArray[np.floating]
+    crops: tuple[NDArray[np.floating], ...]
+    windows: tuple[Box, ...]
+    image: tuple[int, int, int]
+    windowed: NDArray[np.bool_]
+    whole_maps: dict[str, str]
     relus: tuple[int, ...]
     rule: str
     unpool: str
@@ -65,13 +80,28 @@ class Projections:
         array (C, h, w)
             As large as the box, 0 where it leaves the image; the whole picture where the box is not known.
         """
-        picture, box = self.pixels[index], self.boxes[index]
+        box, window, crop = self.boxes[index], self.windows[index], self.crops[index]
         if box is None:
-            return picture.copy()
-        height, width = picture.shape[1:]
-        inside = box.clip(height, width)
-        patch = np.zeros((picture.shape[0], box.height, box.width), picture.dtype)
-        patch[:, inside.top - box.top : inside.bottom - box.top, inside.left - box.left : inside.right - box.left] = (
-            picture[:, inside.top : inside.bottom, inside.left : inside.right]
-        )
+            return self._picture(index)
+        patch = np.zeros((len(crop), box.height, box.width), crop.dtype)
+        top, left = max(box.top, window.top), max(box.left, window.left)
+        bottom, right = min(box.bottom, window.bottom), min(box.right, window.right)
+        if top < bottom and left < right:
+            patch[:, top - box.top : bottom - box.top, left - box.left : right - box.left] = crop[
+                :, top - window.top : bottom - window.top, left - window.left : right - window.left
+            ]
         return patch
+
+    @cached_property
+    def pixels(self) -> NDArray[np.floating]:
+        """The projections as whole pictures, float (U, C, H, W); made when first asked for, and kept."""
+        pictures = np.zeros((len(self), *self.image), self.crops[0].dtype)
+        for index, window in enumerate(self.windows):
+            pictures[index, :, window.top : window.bottom, window.left : window.right] = self.crops[index]
+        return pictures
+
+    def _picture(self, index: int) -> NDArray[np.floating]:
+        window, crop = self.windows[index], self.crops[index]
+        picture = np.zeros(self.image, crop.dtype)
+        picture[:, window.top : window.bottom, window.left : window.right] = crop
+        return picture

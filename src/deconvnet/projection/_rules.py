@@ -33,6 +33,9 @@ def guided(signal: Tensor, forward_input: Tensor) -> Tensor:
 RULES: dict[str, Rule] = {"deconvnet": deconvnet, "guided": guided, "gradient": gradient}
 """The rules by name; add your own entry, or pass a function."""
 
+CELLWISE: tuple[Rule, ...] = (deconvnet, gradient, guided)
+"""Rules known to look at one cell at a time, so that they give the same on a window as on the whole map."""
+
 
 def find_rule(rule: str | Rule) -> tuple[str, Rule]:
     """The rule's name and function; ``OptionError`` if there is no such rule."""

@@ -19,37 +19,27 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from deconvnet.projection._lrn import LrnConstants, LrnGradient, skip_lrn
 from deconvnet.projection._pooling import MaxPool
+from deconvnet.projection._receptive import pooling_windows
 from deconvnet.projection._rules import Rule
 from deconvnet.projection._rules import deconvnet as deconvnet_rule
-from deconvnet.projection._spellings import plain_name, read_elementwise, read_max_pool
+from deconvnet.projection._spellings import Elementwise, plain_name, read_elementwise, read_max_pool
 
 
 class Rectify(torch.autograd.Function):
     """Values computed already, upwards; a rule, downwards."""
 
     @staticmethod
-    def forward(ctx: Any, forward_input: Tensor, values: tuple[Tensor], rule: Rule) -> Tensor:
-        ctx.rule = rule
+    def forward(ctx: Any, forward_input: Tensor, values: tuple[Tensor], rule: Rule, is_relu: bool) -> Tensor:
+        ctx.rule, ctx.is_relu = rule, is_relu
         # A copy, because the model may overwrite the tensor later; the paper's own rule does not look at it.
         ctx.forward_input = None if rule is deconvnet_rule else forward_input.detach().clone()
         return values[0]
 
     @staticmethod
     def backward(ctx: Any, *signals: Tensor) -> Any:
-        return ctx.rule(signals[0], ctx.forward_input), None, None
-
-
-class PassDown(torch.autograd.Function):
-    """Values computed already, upwards; the signal untouched, downwards."""
-
-    @staticmethod
-    def forward(ctx: Any, forward_input: Tensor, values: tuple[Tensor]) -> Tensor:
-        return values[0]
-
-    @staticmethod
-    def backward(ctx: Any, *signals: Tensor) -> Any:
-        return signals[0], None
+        return ctx.rule(signals[0], ctx.forward_input), None, None, None
 
 
 @dataclass(frozen=True)
@@ -73,6 +63,12 @@ _VALUELESS = frozenset(
     "size zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty new_full "
     "new_tensor dim numel".split()
 )
+# Calls that return no tensor, and nothing of a tensor's values either.
+_TELLING_NOTHING = frozenset(
+    "size dim numel nelement ndimension len get stride is_contiguous is_floating_point is_complex is_signed "
+    "element_size storage_offset get_device type is_same_size setitem".split()
+)
+_ADDING = frozenset("conv2d batch_norm pad".split())
 
 
 class Deconvnet(TorchFunctionMode):
@@ -89,6 +85,11 @@ class Deconvnet(TorchFunctionMode):
     ----------
     sites : dict of autograd node -> Site
         Where each call's result was made; holds the nodes, so it must not outlive the graph.
+    biases : dict of autograd node -> Tensor or None
+        What each convolution and batch norm adds. Padding is there if it is with zeros.
+    reads_values : bool
+        Whether the model took numbers out of tensors that depend on the photo, so that another photo could take
+        another way through it.
     """
 
     def __init__(
@@ -97,6 +98,8 @@ class Deconvnet(TorchFunctionMode):
         super().__init__()
         self.rule, self.unpool, self.lrn, self.activations, self.where = rule, unpool, lrn, activations, where
         self.sites: dict[Any, Site] = {}
+        self.biases: dict[Any, Tensor | None] = {}
+        self.reads_values = False
         self._outside = WeakTensorKeyDictionary()  # computed from the signal, outside the graph
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -113,24 +116,32 @@ class Deconvnet(TorchFunctionMode):
         name = plain_name(func)
         call = read_elementwise(func, args, kwargs)
         if call is not None and call.signal.requires_grad and (call.is_relu or self.activations == "relu"):
-            return self._rectified(call.signal, call.compute)
+            return self._rectified(call)
         pooled = read_max_pool(func, args, kwargs)
         if pooled is not None and pooled[0].requires_grad:
             maps, pool, both = pooled
-            maxima, switches = MaxPool.apply(maps, pool, self.unpool)  # type: ignore[misc]
+            windows = pooling_windows(name, args, kwargs) if name == "max_pool2d" else None
+            maxima, switches = MaxPool.apply(maps, pool, self.unpool, windows)  # type: ignore[misc]
             return (maxima, switches) if both else maxima
-        if name == "local_response_norm" and self.lrn == "identity":
-            maps = args[0] if args else kwargs["input"]
-            with torch.no_grad():
-                values = func(*args, **kwargs)
-            return skip_lrn(maps, values)
+        if name == "local_response_norm":
+            maps, constants = _read_lrn(*args, **kwargs)
+            if maps.requires_grad:
+                return self._normalized(maps, constants)
         return None
 
-    def _rectified(self, signal: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+    def _normalized(self, maps: Tensor, constants: LrnConstants) -> Tensor:
+        with torch.no_grad():
+            values = constants.normalize(maps)
+        if self.lrn == "identity":
+            return skip_lrn(maps, values, constants.normalize_cells)
+        return LrnGradient.apply(maps, (values,), constants)  # type: ignore[return-value]
+
+    def _rectified(self, call: Elementwise) -> Tensor:
+        signal = call.signal
         with torch.no_grad():
             working = signal.detach().clone()
-            values = compute(working)
-        result: Tensor = Rectify.apply(signal, (values,), self.rule)  # type: ignore[assignment]
+            values = call.compute(working)
+        result: Tensor = Rectify.apply(signal, (values,), self.rule, call.is_relu)  # type: ignore[assignment]
         if values is not working:
             return result
         return signal.copy_(result)  # the call works in place: the tensor itself changes, and its place in the graph
@@ -141,6 +152,8 @@ class Deconvnet(TorchFunctionMode):
         outside = any(each in self._outside and not each.requires_grad for each in given)
         if not outside and not any(each.requires_grad for each in given):
             return
+        made_any = isinstance(outcome, Tensor) or any(isinstance(each, Tensor) for each in tree_leaves(outcome))
+        self.reads_values |= not made_any and name not in _TELLING_NOTHING
         changed = args[0] if name == "setitem" else outcome  # x[...] = y returns nothing
         for made in tree_leaves(changed):
             if not isinstance(made, Tensor):
@@ -148,6 +161,8 @@ class Deconvnet(TorchFunctionMode):
             if made.grad_fn is not None:
                 layer, in_lrn = self.where()
                 in_lrn = in_lrn or name == "local_response_norm"
+                if name in _ADDING and made is outcome and not (name == "pad" and _pads_otherwise(*args, **kwargs)):
+                    self.biases[made.grad_fn] = _bias(name, args, kwargs)
                 self.sites[made.grad_fn] = Site(layer, name, in_lrn, outside, hidden=not torch.is_grad_enabled())
             elif not replaced and name not in _VALUELESS:
                 self._outside[made] = True
@@ -161,11 +176,19 @@ class Deconvnet(TorchFunctionMode):
             self.sites[node] = Site(name, node.name(), lrn=False, gated=False, hidden=False)
 
 
-def skip_lrn(maps: Tensor, values: Tensor) -> Tensor:
-    """``values`` upwards, the signal untouched downwards: the deconvnet skips contrast normalisation.
+def _read_lrn(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> tuple[Tensor, LrnConstants]:
+    """The arguments of `torch.nn.functional.local_response_norm`."""
+    return input, LrnConstants(size, alpha, beta, k)
 
-    The ECCV 2014 version says so in Sec. 2.1; the arXiv version leaves it open.
-    """
-    if not maps.requires_grad:
-        return values
-    return PassDown.apply(maps, (values.detach(),))  # type: ignore[return-value]
+
+def _bias(name: str, args: Any, kwargs: Any) -> Tensor | None:
+    place = 2 if name == "conv2d" else 4
+    bias = args[place] if len(args) > place else kwargs.get("bias")
+    return bias if name != "pad" else None
+
+
+def _pads_otherwise(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> bool:
+    """Whether a call of `torch.nn.functional.pad` pads with anything but zeros."""
+    return mode != "constant" or value not in (None, 0)

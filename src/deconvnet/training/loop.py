@@ -510,9 +510,7 @@ def _begin_with(module: nn.Module, start: Network, classes: tuple[str, ...]) -> 
         last = [name for name in fresh if name.endswith(".weight")][-1].removesuffix("weight")
         trained.update({name: value for name, value in fresh.items() if name.startswith(last)})
     if fresh.keys() != trained.keys():
-        raise OptionError(
-            f"the weights to begin with are of another {start.name}: build it with {dict(start.options)}."
-        )
+        raise OptionError(f"the weights to begin with need the options {dict(start.options)} of {start.name}.")
     module.load_state_dict(resample_fc6(trained, fresh))
 
 

@@ -1,0 +1,120 @@
+"""Local response normalisation on the way down: skipped, or with its true gradient.
+
+y = x * s**-beta with s = k + alpha/n * (sum of x**2 over n neighbouring maps), torch's convention. With signal g the
+gradient is g * s**-beta - 2 alpha beta / n * x * sum(g * x * s**(-beta-1)), the sum over the maps whose neighbour x is.
+It works on each cell alone, so it works on windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LrnConstants:
+    """As `torch.nn.LocalResponseNorm` has them."""
+
+    size: int
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
+
+    def normalize(self, maps: Tensor) -> Tensor:
+        """The way up, by torch."""
+        return F.local_response_norm(maps, self.size, self.alpha, self.beta, self.k)
+
+    def normalize_cells(self, maps: Tensor) -> Tensor:
+        """The same values by one matrix product: faster for maps in channels-last memory."""
+        last = maps.permute(0, 2, 3, 1)
+        return (last * self.factor(self.scale(last, self.band(last, last.shape[-1])))).permute(0, 3, 1, 2)
+
+    def scale(self, last: Tensor, band: Tensor) -> Tensor:
+        """s, from maps N x h x w x C."""
+        return (last.square() @ band).mul_(self.alpha / self.size).add_(self.k)
+
+    def factor(self, scale: Tensor) -> Tensor:
+        """s**-beta."""
+        if self.beta == 0.75:  # rsqrt(s * sqrt(s)): cheaper than a power
+            return scale.sqrt().mul_(scale).rsqrt_()
+        return scale.pow(-self.beta)
+
+    def band(self, like: Tensor, channels: int) -> Tensor:
+        """C x C matrix of 0 and 1: ``squares @ band`` sums each map's neighbours."""
+        index = torch.arange(channels, device=like.device)
+        offset = index[:, None] - index[None, :]  # from the map that sums (column) to its neighbour (row)
+        return ((offset >= -(self.size // 2)) & (offset <= (self.size - 1) // 2)).to(like.dtype)
+
+
+@dataclass(frozen=True)
+class LrnFactors:
+    """What the way down needs of the forward pass: three tensors N x h x w x C and the sum's matrix."""
+
+    direct: Tensor
+    inner: Tensor
+    outer: Tensor
+    band: Tensor
+
+    @classmethod
+    def of(cls, maps: Tensor, constants: LrnConstants) -> LrnFactors:
+        """From the maps that were normalised, N x C x h x w."""
+        last = maps.detach().permute(0, 2, 3, 1)
+        band = constants.band(last, last.shape[-1])
+        scale = constants.scale(last, band)
+        direct = constants.factor(scale)
+        inner = last * direct / scale
+        outer = last * (2 * constants.alpha * constants.beta / constants.size)
+        return cls(direct, inner, outer, band)
+
+    def cut(self, window: Callable[[Tensor], Tensor]) -> LrnFactors:
+        """The same on windows."""
+        return LrnFactors(window(self.direct), window(self.inner), window(self.outer), self.band)
+
+    def down(self, signal: Tensor) -> Tensor:
+        """The gradient of the maps from that of their normalised values; both N x C x h x w."""
+        last = signal.permute(0, 2, 3, 1)
+        shared = (last * self.inner) @ self.band.T
+        return (last * self.direct).sub_(shared.mul_(self.outer)).permute(0, 3, 1, 2)
+
+
+class LrnGradient(torch.autograd.Function):
+    """Values computed already, upwards; their true gradient, downwards."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, values: tuple[Tensor], constants: LrnConstants) -> Tensor:
+        ctx.save_for_backward(maps)  # torch refuses the way down if the model overwrites them
+        ctx.constants = constants
+        return values[0]
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Tensor) -> Any:
+        return LrnFactors.of(ctx.saved_tensors[0], ctx.constants).down(signals[0]), None, None
+
+
+class PassDown(torch.autograd.Function):
+    """Values computed already, upwards; the signal untouched, downwards."""
+
+    @staticmethod
+    def forward(ctx: Any, forward_input: Tensor, values: tuple[Tensor], compute: Any) -> Tensor:
+        ctx.compute = compute
+        return values[0]
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Tensor) -> Any:
+        return signals[0], None, None
+
+
+def skip_lrn(maps: Tensor, values: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+    """``values`` upwards, the signal untouched downwards: the deconvnet skips contrast normalisation.
+
+    The ECCV 2014 version says so in Sec. 2.1; the arXiv version leaves it open. ``compute`` gives the values of other
+    maps.
+    """
+    if not maps.requires_grad:
+        return values
+    return PassDown.apply(maps, (values.detach(),), compute)  # type: ignore[return-value]

@@ -1,0 +1,391 @@
+"""From the autograd graph between a layer and the pixels to a plan that works on windows.
+
+The graph is what the full pass down would run, so the plan cannot miss a step. It exists only where every step is one
+of `_steps`; elsewhere there is none, and the full pass is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deconvnet.geometry import Window
+from deconvnet.projection._path import kind_of, nodes_between
+from deconvnet.projection._rules import CELLWISE
+from deconvnet.projection._steps import (
+    Averaging,
+    Channels,
+    Convolution,
+    Fit,
+    Normalization,
+    Part,
+    Passing,
+    Rectification,
+    Scale,
+    Shift,
+    Step,
+    Unpooling,
+)
+
+
+class NoWindows(Exception):
+    """The path has a step that is not known to work on windows; says which."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A step down to the vertex number ``lower``."""
+
+    lower: int
+    step: Step
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """A map on the way: its shape C x H x W and the steps down from it. Upwards, branches are added or joined."""
+
+    shape: tuple[int, int, int]
+    edges: tuple[Edge, ...]
+    joined: bool = False
+    rises: bool = True
+
+
+@dataclass(frozen=True)
+class Span:
+    """Along one axis, for one position of the unit: every vertex's window, and how each edge's cells lie in the lower.
+
+    Units with equal ``form`` go down together.
+    """
+
+    starts: tuple[int, ...]
+    sizes: tuple[int, ...]
+    offsets: tuple[tuple[int, ...], ...]
+
+    @property
+    def form(self) -> tuple[Any, ...]:
+        return self.sizes, self.offsets
+
+
+class Plan:
+    """Vertices from the asked layer's output, number 0, to the pixels, the last; each after all above it."""
+
+    def __init__(self, vertices: list[Vertex], itemsize: int) -> None:
+        self.vertices, self.itemsize = vertices, itemsize
+        self._spans: dict[tuple[int, int], Span | None] = {}
+
+    @property
+    def rises(self) -> bool:
+        """Whether the plan also knows the way up."""
+        return all(v.rises and all(edge.step.rises for edge in v.edges) for v in self.vertices)
+
+    def without_maps(self) -> Plan:
+        """The plan without the maps of the forward pass that it was read from."""
+        return Plan(
+            [
+                replace(v, edges=tuple(Edge(edge.lower, edge.step.without_maps()) for edge in v.edges))
+                for v in self.vertices
+            ],
+            self.itemsize,
+        )
+
+    def span(self, axis: int, position: int) -> Span | None:
+        """The windows that a unit's projection can reach, cut to the maps; None if one of them is empty."""
+        if (axis, position) not in self._spans:
+            self._spans[axis, position] = self._find_span(axis, position)
+        return self._spans[axis, position]
+
+    def _find_span(self, axis: int, position: int) -> Span | None:
+        found: list[tuple[int, int] | None] = [None] * len(self.vertices)
+        found[0] = (position, position + 1)
+        for vertex, here in zip(self.vertices, found, strict=True):
+            if here is None or here[0] >= here[1]:
+                return None
+            for edge in vertex.edges:
+                start, stop = edge.step.below(axis, *here)
+                start, stop = max(start, 0), min(stop, self.vertices[edge.lower].shape[1 + axis])
+                known = found[edge.lower]
+                found[edge.lower] = (start, stop) if known is None else (min(start, known[0]), max(stop, known[1]))
+        spans = [here for here in found if here is not None]
+        offsets = tuple(
+            tuple(edge.step.below(axis, *here)[0] - spans[edge.lower][0] for edge in vertex.edges)
+            for vertex, here in zip(self.vertices, spans, strict=True)
+        )
+        return Span(tuple(a for a, _ in spans), tuple(b - a for a, b in spans), offsets)
+
+    def fit(self, rows: Span, columns: Span, upper: int, number: int) -> Fit:
+        """How the cells of an edge lie in its lower window."""
+        lower = self.vertices[upper].edges[number].lower
+        return Fit(rows.offsets[upper][number], columns.offsets[upper][number], rows.sizes[lower], columns.sizes[lower])
+
+    def work(self, rows: Span | None = None, columns: Span | None = None) -> int:
+        """Multiply-adds of the convolutions once, on windows or on the whole maps."""
+        total = 0
+        for number, vertex in enumerate(self.vertices):
+            height = rows.sizes[number] if rows else vertex.shape[1]
+            width = columns.sizes[number] if columns else vertex.shape[2]
+            for edge in vertex.edges:
+                if isinstance(edge.step, Convolution):
+                    total += height * width * edge.step.weight.numel()
+        return total
+
+
+def read_plan(output: Tensor, leaf: Tensor, accumulator: Any, biases: dict[Any, Tensor | None]) -> Plan:
+    """The plan of a layer's output.
+
+    Parameters
+    ----------
+    output : Tensor, N x C x H x W
+    leaf : Tensor
+        The pixels, N x C x H x W.
+    accumulator : autograd node
+        Of ``leaf``.
+    biases : mapping of autograd node -> Tensor or None
+        What convolutions and batch norms add upwards; the graph itself does not hold it.
+
+    Raises
+    ------
+    NoWindows
+        If a step is not known to work on windows.
+    """
+    order = nodes_between(output.grad_fn, accumulator, _links)
+    on_path = set(order)
+    used: dict[Any, set[int]] = {output.grad_fn: {output.output_nr}}
+    for node in order:
+        for child, number in _links(node):
+            if child in on_path:
+                used.setdefault(child, set()).add(number)
+    keys = [(node, number) for node in order for number in sorted(used[node])]
+    index = {key: number for number, key in enumerate(keys)}
+    vertices: list[Vertex] = []
+    for node, number in keys:
+        shape = leaf.shape if node is accumulator else _shape(node, number)
+        if len(shape) != 4 or shape[0] != len(leaf):
+            raise NoWindows(f"{kind_of(node)} gives a tensor that is not a batch of maps")
+        if node is not accumulator and node._input_metadata[number].dtype != leaf.dtype:
+            raise NoWindows(f"{kind_of(node)} gives numbers of another precision")
+        edges: list[Edge] = []
+        rises = True
+        if node is not accumulator:
+            on = [child in on_path for child, _ in _links(node)]
+            reader = _READERS.get(kind_of(node))
+            if reader is None:
+                raise NoWindows(f"{kind_of(node)} is not known to work on windows")
+            try:
+                steps = reader(node, on, number, biases)
+            except RuntimeError as error:  # a saved tensor was overwritten
+                raise NoWindows(f"{kind_of(node)} has lost what it needs: {error}") from None
+            for slot, (child, nr) in enumerate(_links(node)):
+                if on[slot]:
+                    edges.append(Edge(index[child, nr], steps[slot]))
+            rises = kind_of(node) not in ("Add", "Sub", "Cat") or all(on)
+        vertices.append(Vertex((shape[1], shape[2], shape[3]), tuple(edges), kind_of(node) == "Cat", rises))
+    return Plan(vertices, leaf.element_size())
+
+
+def _links(node: Any) -> Any:
+    """What a node passes its signal to. An overwritten tensor's old values get none."""
+    links = node.next_functions
+    return ((None, 0), *links[1:]) if kind_of(node) == "Copy" else links
+
+
+def _shape(node: Any, number: int) -> tuple[int, ...]:
+    return tuple(node._input_metadata[number].shape)
+
+
+def _below(node: Any, slot: int) -> tuple[int, ...]:
+    child, number = node.next_functions[slot]
+    if kind_of(child) == "AccumulateGrad":
+        return tuple(child.variable.shape)
+    return _shape(child, number)
+
+
+def _same_size(node: Any, slot: int) -> None:
+    if _below(node, slot) != _shape(node, 0):
+        raise NoWindows(f"{kind_of(node)} spreads one of its maps over another")
+
+
+Steps = dict[int, Step]
+_Reader = Callable[[Any, list[bool], int, "dict[Any, Tensor | None]"], Steps]
+
+
+def _same(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    _same_size(node, 0)
+    return {0: Step()}
+
+
+def _copy(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    _same_size(node, 1)
+    return {1: Step()}
+
+
+def _pass_down(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    return {0: Passing(node.compute)}
+
+
+def _convolution(node: Any, on: list[bool], number: int, biases: dict[Any, Tensor | None]) -> Steps:
+    weight = node._saved_weight
+    if node._saved_transposed or weight.ndim != 4 or on != [True, False, False]:
+        raise NoWindows("a transposed convolution is not known to work on windows")
+    rows, columns = (
+        Window(weight.shape[2 + axis], node._saved_stride[axis], node._saved_padding[axis], node._saved_dilation[axis])
+        for axis in (0, 1)
+    )
+    step = Convolution(weight.detach(), (rows, columns), node._saved_groups, biases.get(node), node in biases)
+    return {0: step}
+
+
+def _rectify(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    if node.rule not in CELLWISE:
+        raise NoWindows("a rule of one's own is not known to work cell by cell")
+    return {0: Rectification(node.rule, node.forward_input, node.is_relu)}
+
+
+def _max_pool(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    if node.windows is None:
+        raise NoWindows("an adaptive max pool is not known to work on windows")
+    return {0: Unpooling(node.switches, node.size, node.windows, node.unpool)}
+
+
+def _lrn_gradient(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    return {0: Normalization(node.saved_tensors[0].detach(), node.constants)}
+
+
+def _average_pool(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    sizes, strides, paddings = (
+        list(each) * (3 - len(each)) if each else []
+        for each in (node._saved_kernel_size, node._saved_stride, node._saved_padding)
+    )
+    windows = [Window(sizes[a], (strides or sizes)[a], paddings[a]) for a in (0, 1)]
+    (_, _, *lengths), (_, _, *counts) = _below(node, 0), _shape(node, 0)
+    if node._saved_divisor_override is not None:
+        return {0: Averaging((windows[0], windows[1]), float(node._saved_divisor_override))}
+    cells: list[Tensor] = []
+    for window, length, count in zip(windows, lengths, counts, strict=True):
+        first = torch.arange(count) * window.stride - window.padding
+        end = (first + window.size).clamp(max=length + window.padding)  # ceil mode: a window may overhang
+        if not node._saved_count_include_pad:
+            first, end = first.clamp(min=0), end.clamp(max=length)
+        cells.append(end - first)
+    example = node._saved_self
+    divisors = (cells[0][:, None] * cells[1]).to(example.device, example.dtype)[None, :, :, None]
+    return {0: Averaging((windows[0], windows[1]), divisors)}
+
+
+def _pad(node: Any, on: list[bool], number: int, biases: dict[Any, Tensor | None]) -> Steps:
+    amounts = [int(each) for each in node._saved_pad]
+    if any(amounts[4:]):
+        raise NoWindows("padding along the maps is not known to work on windows")
+    left, top = (amounts[0] if amounts else 0), (amounts[2] if len(amounts) > 2 else 0)
+    return {0: Shift((top, left), node in biases)}  # noted there only if it pads with zeros
+
+
+def _add(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    steps: Steps = {}
+    sign = -1 if kind_of(node) == "Sub" else 1
+    for slot in range(2):
+        if on[slot]:
+            _same_size(node, slot)
+            factor = 1 if slot == 0 else sign * node._saved_alpha
+            steps[slot] = Step() if factor == 1 else Scale(float(factor))
+    return steps
+
+
+def _times(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    slot = on.index(True)
+    _same_size(node, slot)
+    factor = node._saved_other if slot == 0 else node._saved_self
+    dividing = kind_of(node) == "Div"
+    if sum(on) != 1 or (dividing and slot == 1):
+        raise NoWindows(f"{kind_of(node)} of two signals is not known to work on windows")
+    factor = _everywhere(factor, node)
+    return {slot: Scale(1 / factor if dividing else factor)}
+
+
+def _everywhere(factor: Tensor, node: Any) -> Tensor | float:
+    if factor.numel() == 1:
+        return float(factor)
+    if factor.ndim > 4 or factor.ndim < 3 or any(n != 1 for n in (*factor.shape[-2:], *factor.shape[:-3])):
+        raise NoWindows(f"{kind_of(node)} by numbers that differ from cell to cell is not known to work on windows")
+    return factor.detach()
+
+
+def _batch_norm(node: Any, on: list[bool], number: int, biases: dict[Any, Tensor | None]) -> Steps:
+    if node._saved_training or on != [True, False, False]:
+        raise NoWindows("a batch norm without running statistics is not known to work on windows")
+    factor = (node._saved_running_var + node._saved_eps).rsqrt()
+    if node._saved_weight is not None:
+        factor = factor * node._saved_weight
+    shift = -node._saved_running_mean * factor
+    bias = biases.get(node)
+    if bias is not None:
+        shift = shift + bias
+    factor, shift = (each.detach()[None, :, None, None] for each in (factor, shift))
+    return {0: Scale(factor, shift, node in biases)}
+
+
+def _cat(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    total = _shape(node, 0)[1]
+    if node._saved_dim % 2**64 not in (1, 2**64 - 3):  # torch gives a negative axis as an unsigned number
+        raise NoWindows("a concatenation along an image axis is not known to work on windows")
+    if any(child is None for child, _ in node.next_functions):
+        raise NoWindows("a concatenation with a constant is not known to work on windows")
+    steps: Steps = {}
+    first = 0
+    for slot, here in enumerate(on):
+        count = _below(node, slot)[1]
+        if here:
+            steps[slot] = Channels(first, first + count)
+        first += count
+    assert first == total
+    return steps
+
+
+def _split(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    if _axis(node) != 1:
+        raise NoWindows("a split along an image axis is not known to work on windows")
+    counts = [meta.shape[1] for meta in node._input_metadata]
+    first = sum(counts[:number])
+    return {0: Part(first, first + counts[number], _below(node, 0)[1])}
+
+
+def _slice(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    total, count = _below(node, 0)[1], _shape(node, 0)[1]
+    if _axis(node) != 1 or node._saved_step != 1:
+        raise NoWindows("a slice along an image axis is not known to work on windows")
+    first = node._saved_start
+    first = first - 2**64 if first >= 2**63 else first
+    first = max(first + total, 0) if first < 0 else first
+    return {0: Part(first, first + count, total)}
+
+
+def _axis(node: Any) -> int:
+    dim = node._saved_dim
+    return (dim - 2**64 if dim >= 2**63 else dim) % 4
+
+
+_READERS: dict[str, _Reader] = {
+    "Clone": _same,
+    "Alias": _same,
+    "Copy": _copy,
+    "PassDown": _pass_down,
+    "Convolution": _convolution,
+    "Rectify": _rectify,
+    "MaxPool": _max_pool,
+    "LrnGradient": _lrn_gradient,
+    "AvgPool2D": _average_pool,
+    "ConstantPadNd": _pad,
+    "Add": _add,
+    "Sub": _add,
+    "Mul": _times,
+    "Div": _times,
+    "NativeBatchNorm": _batch_norm,
+    "CudnnBatchNorm": _batch_norm,
+    "Cat": _cat,
+    "Split": _split,
+    "SplitWithSizes": _split,
+    "Slice": _slice,
+}

@@ -1,0 +1,417 @@
+"""The steps of the way down that work on windows, each beside its way up.
+
+A step leads from a map to one that it was computed from. ``below`` says which cells of the lower map a span of cells of
+the upper one was computed from; ``down`` passes a signal on a window of the upper map to a window of the lower one;
+``recall`` cuts from a finished forward pass what ``down`` must know of it (switches, forward inputs); ``up`` computes
+the upper window from the lower one, and gives what ``down`` must know of that.
+
+Windows of a batch have one size and an origin each. Tensors are U x C x h x w, in channels-last memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deconvnet.geometry import Window
+from deconvnet.projection._lrn import LrnConstants, LrnFactors
+from deconvnet.projection._pooling import scatter_by_cells, unpool_by_switches
+from deconvnet.projection._rules import Rule
+
+_FEW_MAPS = 16
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the windows of a batch of units lie in one map: int64 tensors of length U, and the common size."""
+
+    rows: Tensor  # of the batch of photos
+    tops: Tensor
+    lefts: Tensor
+    height: int
+    width: int
+
+    def cut(self, maps: Tensor) -> Tensor:
+        """Windows U x h x w x C of maps given as N x H x W x C."""
+        count, height, width, channels = maps.shape
+        down = torch.arange(self.height, device=maps.device)[:, None]
+        right = torch.arange(self.width, device=maps.device)
+        first = (self.rows * height + self.tops) * width + self.lefts
+        cells = first[:, None, None] + down * width + right
+        flat = maps.reshape(count * height * width, channels)
+        return flat.index_select(0, cells.flatten()).view(*cells.shape, channels)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the cells of ``below`` lie in the lower window: the offset of the first one, and the window's size.
+
+    The offset is negative where ``below`` leaves the map, positive where another branch needs a larger window.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def place(self, patch: Tensor) -> Tensor:
+        """A patch on the cells of ``below``, cut or framed with zeros to the lower window."""
+        bottom, right = self.height - self.top - patch.shape[2], self.width - self.left - patch.shape[3]
+        patch = patch[
+            :,
+            :,
+            max(-self.top, 0) : patch.shape[2] + min(bottom, 0),
+            max(-self.left, 0) : patch.shape[3] + min(right, 0),
+        ]
+        frame = (max(self.left, 0), max(right, 0), max(self.top, 0), max(bottom, 0))
+        return F.pad(patch, frame) if any(frame) else patch
+
+    def take(self, patch: Tensor, height: int, width: int, outside: float = 0.0) -> Tensor:
+        """The ``height`` x ``width`` cells of ``below`` from the lower window; ``outside`` where they leave the map."""
+        bottom, right = self.top + height, self.left + width
+        inside = patch[:, :, max(self.top, 0) : min(bottom, self.height), max(self.left, 0) : min(right, self.width)]
+        frame = (max(-self.left, 0), max(right - self.width, 0), max(-self.top, 0), max(bottom - self.height, 0))
+        return F.pad(inside, frame, value=outside) if any(frame) else inside
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """Windows of one cell in which a single channel differs from 0: what every pass down starts from."""
+
+    channels: Tensor  # int64, U
+    values: Tensor  # U
+    width: int
+
+    def dense(self) -> Tensor:
+        """U x C x 1 x 1."""
+        signal = self.values.new_zeros((len(self.values), self.width))
+        return signal.scatter_(1, self.channels[:, None], self.values[:, None])[:, :, None, None]
+
+
+class Step:
+    """Cell by cell: the signal untouched, unless a subclass says otherwise."""
+
+    rises = True  # whether ``up`` is known
+
+    def below(self, axis: int, start: int, stop: int) -> tuple[int, int]:
+        """First and one past the last lower cell that the upper cells ``start`` to ``stop`` - 1 were computed from."""
+        return start, stop
+
+    def recall(self, upper: Places, lower: Places, fit: Fit) -> Any:
+        """What ``down`` must know of the forward pass, cut from the whole maps."""
+        return None
+
+    def without_maps(self) -> Step:
+        """The step without the maps of a forward pass: it can still go up, and down with what ``up`` gave."""
+        return self
+
+    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+        """Upper window from the lower one, and what ``down`` must know."""
+        return fit.take(value, height, width), None
+
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor | OneHot:
+        """Signal on the lower window from the one on the upper."""
+        if isinstance(signal, OneHot):
+            if fit == Fit(0, 0, 1, 1):
+                return signal
+            signal = signal.dense()
+        return fit.place(signal)
+
+
+def dense(signal: Tensor | OneHot) -> Tensor:
+    """The signal as a tensor."""
+    return signal.dense() if isinstance(signal, OneHot) else signal
+
+
+@dataclass
+class Scale(Step):
+    """Times a constant, the same everywhere in a map: a number, or 1 x C x 1 x 1. ``shift`` is added upwards."""
+
+    factor: Tensor | float
+    shift: Tensor | None = None
+    rises: bool = True
+
+    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+        scaled = fit.take(value, height, width) * self.factor
+        return (scaled if self.shift is None else scaled + self.shift), None
+
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+        return fit.place(dense(signal) * self.factor)
+
+
+@dataclass
+class Shift(Step):
+    """Constant padding in front of a map (or cutting, where negative)."""
+
+    amounts: tuple[int, int]  # top, left
+    rises: bool = True
+
+    def below(self, axis: int, start: int, stop: int) -> tuple[int, int]:
+        return start - self.amounts[axis], stop - self.amounts[axis]
+
+
+@dataclass
+class Channels(Step):
+    """Channels ``first`` to ``last`` - 1 of the upper map are the lower map: a branch of a concatenation."""
+
+    first: int
+    last: int
+
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+        return fit.place(dense(signal)[:, self.first : self.last])
+
+
+@dataclass
+class Part(Step):
+    """The upper map is channels ``first`` onwards of ``total`` in the lower map: a slice of it."""
+
+    first: int
+    last: int
+    total: int
+
+    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+        return fit.take(value[:, self.first : self.last], height, width), None
+
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+        return fit.place(F.pad(dense(signal), (0, 0, 0, 0, self.first, self.total - self.last)))
+
+
+class _Sliding(Step):
+    windows: tuple[Window, Window]
+
+    def below(self, axis: int, start: int, stop: int) -> tuple[int, int]:
+        window = self.windows[axis]
+        first = start * window.stride - window.padding
+        return first, first + (stop - 1 - start) * window.stride + window.extent
+
+    def _spread(self, height: int, width: int) -> tuple[int, int]:
+        """Size of what ``below`` gives for ``height`` x ``width`` cells."""
+        rows, columns = self.windows
+        return (height - 1) * rows.stride + rows.extent, (width - 1) * columns.stride + columns.extent
+
+    @property
+    def _stride(self) -> tuple[int, int]:
+        return self.windows[0].stride, self.windows[1].stride
+
+    @property
+    def _dilation(self) -> tuple[int, int]:
+        return self.windows[0].dilation, self.windows[1].dilation
+
+
+@dataclass
+class Convolution(_Sliding):
+    """Filter up, transposed filter down; the bias plays no part downwards (Sec. 2.1)."""
+
+    weight: Tensor  # out x in / groups x height x width
+    windows: tuple[Window, Window]
+    groups: int
+    bias: Tensor | None = None
+    rises: bool = True
+
+    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+        seen = fit.take(value, *self._spread(height, width))
+        return F.conv2d(seen, self._last, self.bias, self._stride, 0, self._dilation, self.groups), None
+
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+        if isinstance(signal, OneHot):
+            if self.groups == 1 and self._dilation == (1, 1):
+                return fit.place(self.weight.index_select(0, signal.channels) * signal.values[:, None, None, None])
+            signal = signal.dense()
+        if self._phases is not None:
+            return fit.place(self._by_phases(signal, self._phases))
+        weight, groups = self._last, self.groups
+        return fit.place(
+            F.conv_transpose2d(signal, weight, stride=self._stride, dilation=self._dilation, groups=groups)
+        )
+
+    @cached_property
+    def _last(self) -> Tensor:
+        return self.weight.contiguous(memory_format=torch.channels_last)
+
+    @cached_property
+    def _phases(self) -> Tensor | None:
+        """The transposed filter as a plain one over the columns: faster where few maps come out of a stride.
+
+        Output channels are (filter row, phase of the column, map); the taps of a column phase lie side by side.
+        """
+        stride = self.windows[1].stride
+        count, maps, height, width = self.weight.shape
+        if stride == 1 or self.groups > 1 or self._dilation != (1, 1) or maps > _FEW_MAPS:
+            return None
+        taps = -(-width // stride)
+        framed = F.pad(self.weight, (0, taps * stride - width)).view(count, maps, height, taps, stride).flip(3)
+        filters = framed.permute(2, 4, 1, 0, 3).reshape(height * stride * maps, count, 1, taps)
+        return filters.contiguous(memory_format=torch.channels_last)
+
+    def _by_phases(self, signal: Tensor, filters: Tensor) -> Tensor:
+        taps, stride, maps, height = filters.shape[3], self._stride, self.weight.shape[1], self.weight.shape[2]
+        spread = F.conv2d(signal, filters, padding=(0, taps - 1)).permute(0, 2, 3, 1)
+        units, rows, columns, _ = spread.shape
+        spread = spread.reshape(units, rows, columns, height, stride[1] * maps)
+        length, breadth = self._spread(*signal.shape[2:])
+        result = signal.new_zeros((units, length, columns, stride[1] * maps))
+        for row in range(height):
+            result[:, row : row + (rows - 1) * stride[0] + 1 : stride[0]] += spread[:, :, :, row]
+        return result.view(units, length, columns * stride[1], maps)[:, :, :breadth].permute(0, 3, 1, 2)
+
+
+@dataclass
+class Rectification(Step):
+    """A ReLU by its rule, which works cell by cell."""
+
+    rule: Rule
+    forward_input: Tensor | None
+    rises: bool  # whether it is the ReLU itself, not another activation treated like one
+
+    @cached_property
+    def _last(self) -> Tensor | None:
+        return None if self.forward_input is None else self.forward_input.permute(0, 2, 3, 1).contiguous()
+
+    def without_maps(self) -> Step:
+        return replace(self, forward_input=None)
+
+    def recall(self, upper: Places, lower: Places, fit: Fit) -> Any:
+        return None if self._last is None else upper.cut(self._last).permute(0, 3, 1, 2)
+
+    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+        seen = fit.take(value, height, width)
+        return seen.clamp(min=0), seen
+
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+        return fit.place(self.rule(dense(signal), known))
+
+
+@dataclass
+class Unpooling(_Sliding):
+    """Max pooling up; unpooling by its switches down (Sec. 2.1)."""
+
+    switches: Tensor  # N x C x h x w: row * W + column of the map below
+    size: tuple[int, int]  # H, W of the map below
+    windows: tuple[Window, Window]
+    unpool: str
+
+    def __post_init__(self) -> None:
+        self.rises = self.unpool == "sum"  # the other ways ask for switches outside the window
+
+    def without_maps(self) -> Step:
+        return replace(self, switches=self.switches[:0].clone())
+
+    def recall(self, upper: Places, lower: Places, fit: Fit) -> Any:
+        """Number of the cell in the lower window for each upper cell; how many upper cells of the whole map share it.
+
+        The latter is U x h x w x C, or None where it plays no part.
+        """
+        channels = self.switches.shape[1]
+        cells, rows = self._cells
+        codes = upper.cut(cells).sub_(upper.cut(rows), alpha=(self.size[1] - lower.width) * channels)
+        codes.sub_(((lower.tops * lower.width + lower.lefts) * channels)[:, None, None, None])
+        return codes, (None if self.unpool == "sum" else lower.cut(self._shared))
+
+    @cached_property
+    def _cells(self) -> tuple[Tensor, Tensor]:
+        """Of each switch its number in channels-last order, and its row; N x h x w x C."""
+        last = self.switches.permute(0, 2, 3, 1).contiguous()
+        rows = last.div(self.size[1], rounding_mode="floor").to(torch.int32)
+        channels = last.shape[-1]
+        return last.mul_(channels).add_(torch.arange(channels, device=last.device)), rows
+
+    @cached_property
+    def _shared(self) -> Tensor:
+        ones = torch.ones_like(self.switches, dtype=torch.float32)
+        return unpool_by_switches(ones, self.switches, self.size, "sum").permute(0, 2, 3, 1).contiguous()
+
+    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+        spread = self._spread(height, width)
+        seen = fit.take(value, *spread, outside=-torch.inf)
+        size = self.windows[0].size, self.windows[1].size
+        maxima, switches = F.max_pool2d(seen, size, self._stride, 0, self._dilation, return_indices=True)
+        last = switches.permute(0, 2, 3, 1)
+        rows, columns = last.div(spread[1], rounding_mode="floor") + fit.top, last % spread[1] + fit.left
+        channels = value.shape[1]
+        codes = rows.mul_(fit.width).add_(columns).mul_(channels).add_(torch.arange(channels, device=rows.device))
+        return maxima, (codes, None)
+
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+        values = dense(signal).permute(0, 2, 3, 1)
+        units, _, _, channels = values.shape
+        cells = fit.height * fit.width * channels
+        codes, shared = known
+        first = torch.arange(0, units * cells, cells, device=codes.device)
+        codes = (codes + first[:, None, None, None]).reshape(-1)
+        values = values.reshape(-1)
+        if self.unpool == "mean":
+            filled = scatter_by_cells(values, codes, units * cells, "sum") / shared.reshape(-1).clamp(min=1).to(
+                values.dtype
+            )
+        else:
+            filled = scatter_by_cells(values, codes, units * cells, self.unpool)
+        if self.unpool == "place":  # upper cells outside the window compete too: their signal is 0
+            here = scatter_by_cells(torch.ones_like(values), codes, units * cells, "sum")
+            filled = torch.where(here < shared.reshape(-1), filled.clamp(min=0), filled)
+        return filled.view(units, fit.height, fit.width, channels).permute(0, 3, 1, 2)
+
+
+@dataclass
+class Averaging(_Sliding):
+    """Average pooling; ``divisors`` holds what each upper cell's sum was divided by, 1 x h x w x 1."""
+
+    windows: tuple[Window, Window]
+    divisors: Tensor | float
+    rises: bool = False
+
+    def recall(self, upper: Places, lower: Places, fit: Fit) -> Any:
+        if not isinstance(self.divisors, Tensor):
+            return self.divisors
+        one = Places(torch.zeros_like(upper.rows), upper.tops, upper.lefts, upper.height, upper.width)
+        return one.cut(self.divisors).permute(0, 3, 1, 2)
+
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+        shares = dense(signal) / known
+        maps = shares.shape[1]
+        ones = shares.new_ones((maps, 1, self.windows[0].size, self.windows[1].size))
+        return fit.place(F.conv_transpose2d(shares, ones, stride=self._stride, groups=maps))
+
+
+@dataclass
+class Normalization(Step):
+    """Local response normalisation with its true gradient: it mixes maps, but not cells."""
+
+    maps: Tensor  # that were normalised, N x C x h x w
+    constants: LrnConstants
+
+    @cached_property
+    def _factors(self) -> LrnFactors:
+        return LrnFactors.of(self.maps, self.constants)
+
+    def without_maps(self) -> Step:
+        return replace(self, maps=self.maps[:0].clone())
+
+    def recall(self, upper: Places, lower: Places, fit: Fit) -> Any:
+        return self._factors.cut(upper.cut)
+
+    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+        seen = fit.take(value, height, width)
+        return self.constants.normalize_cells(seen), LrnFactors.of(seen, self.constants)
+
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+        return fit.place(known.down(dense(signal)))
+
+
+@dataclass
+class Passing(Step):
+    """A step that the signal passes untouched downwards, and that computes something upwards (LRN skipped)."""
+
+    compute: Callable[[Tensor], Tensor] | None
+
+    def __post_init__(self) -> None:
+        self.rises = self.compute is not None
+
+    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+        assert self.compute is not None
+        return self.compute(fit.take(value, height, width)), None

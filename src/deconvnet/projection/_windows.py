@@ -1,0 +1,185 @@
+"""Pass units down through windows: all units whose windows have one form together, as many as the memory allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deconvnet.geometry import Box
+from deconvnet.projection._plan import NoWindows, Plan, Span
+from deconvnet.projection._steps import OneHot, Places, dense
+
+_FAST = 8 * 2**20
+"""Bytes of the largest patch of a batch: what stays in a processor's cache (measured; larger was slower)."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a pass down starts.
+
+    Attributes
+    ----------
+    index : int
+        Of the projection in the result.
+    row : int
+        Of the photo in its batch.
+    channel : int
+    position : (int, int)
+    value : float
+        What the unit starts with.
+    """
+
+    index: int
+    row: int
+    channel: int
+    position: tuple[int, int]
+    value: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Starts whose windows have one form, with the windows of each."""
+
+    starts: list[Start]
+    rows: list[Span]
+    columns: list[Span]
+
+
+def groups(plan: Plan, starts: Sequence[Start], memory: int) -> list[Group]:
+    """Put together what goes down together.
+
+    Raises
+    ------
+    NoWindows
+        If a unit sees nothing but padding.
+    """
+    by_form: dict[object, Group] = {}
+    for start in starts:
+        rows, columns = plan.span(0, start.position[0]), plan.span(1, start.position[1])
+        if rows is None or columns is None:
+            raise NoWindows(f"a unit at {start.position} sees nothing but padding")
+        group = by_form.setdefault((rows.form, columns.form), Group([], [], []))
+        group.starts.append(start)
+        group.rows.append(rows)
+        group.columns.append(columns)
+    parts: list[Group] = []
+    for group in by_form.values():
+        size = batch(plan, group.rows[0], group.columns[0], memory)
+        for first in range(0, len(group.starts), size):
+            part = slice(first, first + size)
+            parts.append(Group(group.starts[part], group.rows[part], group.columns[part]))
+    return parts
+
+
+def batch(plan: Plan, rows: Span, columns: Span, memory: int) -> int:
+    """How many units go down at once in ``memory`` bytes; at least 1."""
+    itemsize = plan.itemsize
+    patches = [
+        vertex.shape[0] * height * width * itemsize
+        for vertex, height, width in zip(plan.vertices, rows.sizes, columns.sizes, strict=True)
+    ]
+    # All patches of the way up and down, and working space: an index (twice 8 bytes a cell) and copies of the largest.
+    unit = 2 * sum(patches) + 8 * max(patches)
+    return max(1, min(memory // unit, _FAST // max(patches)))
+
+
+def boxes(group: Group) -> list[Box]:
+    """The window of pixels of each unit, inside the image."""
+    return [
+        Box(r.starts[-1], c.starts[-1], r.starts[-1] + r.sizes[-1], c.starts[-1] + c.sizes[-1])
+        for r, c in zip(group.rows, group.columns, strict=True)
+    ]
+
+
+def descend(plan: Plan, group: Group, like: Tensor) -> Tensor:
+    """The projections of a group on their windows of pixels, U x C x h x w.
+
+    Parameters
+    ----------
+    plan, group
+    like : Tensor
+        Of the device and precision to work in.
+    """
+    rows, columns = group.rows[0], group.columns[0]
+
+    def recall(number: int, which: int) -> Any:
+        edge = plan.vertices[number].edges[which]
+        return edge.step.recall(places[number], places[edge.lower], plan.fit(rows, columns, number, which))
+
+    photos = torch.tensor([start.row for start in group.starts], device=like.device)
+    tops = torch.tensor([span.starts for span in group.rows], device=like.device)
+    lefts = torch.tensor([span.starts for span in group.columns], device=like.device)
+    places = [
+        Places(photos, tops[:, number], lefts[:, number], rows.sizes[number], columns.sizes[number])
+        for number in range(len(plan.vertices))
+    ]
+    values = torch.tensor([start.value for start in group.starts], device=like.device, dtype=like.dtype)
+    return _pass_down(plan, group, values, recall)
+
+
+def climb_and_descend(plan: Plan, group: Group, photos: Tensor, seed: float | None, like: Tensor) -> Any:
+    """Forward pass and projections of a group on windows alone.
+
+    Parameters
+    ----------
+    plan, group
+        ``row`` of each start is that of its photo in ``photos``.
+    photos : Tensor, N x C x H x W
+    seed : float or None
+        What the passes down start with; None for the unit's activation.
+    like : Tensor
+        Of the device and precision to work in.
+
+    Returns
+    -------
+    activations : Tensor (U,)
+    projections : Tensor, U x C x h x w
+        0 where the activation is not above zero.
+    """
+    rows, columns = group.rows[0], group.columns[0]
+    values: list[Tensor | None] = [None] * len(plan.vertices)
+    values[-1] = torch.stack(
+        [
+            photos[start.row, :, box.top : box.bottom, box.left : box.right]
+            for start, box in zip(group.starts, boxes(group), strict=True)
+        ]
+    ).to(like.device, like.dtype, memory_format=torch.channels_last)
+    known: dict[tuple[int, int], Any] = {}
+    for number in range(len(plan.vertices) - 2, -1, -1):
+        vertex = plan.vertices[number]
+        branches: list[Tensor] = []
+        for which, edge in enumerate(vertex.edges):
+            below = values[edge.lower]
+            assert below is not None
+            fit = plan.fit(rows, columns, number, which)
+            branch, known[number, which] = edge.step.up(below, fit, rows.sizes[number], columns.sizes[number])
+            branches.append(branch)
+        values[number] = torch.cat(branches, 1) if vertex.joined else sum(branches[1:], branches[0])
+    top = values[0]
+    assert top is not None
+    channels = torch.tensor([start.channel for start in group.starts], device=like.device)
+    activations = top[:, :, 0, 0].gather(1, channels[:, None])[:, 0]
+    values = []
+    starts = activations if seed is None else torch.full_like(activations, seed)
+    starts = torch.where(activations > 0, starts, 0.0)
+    return activations, _pass_down(plan, group, starts, lambda number, which: known.pop((number, which)))
+
+
+def _pass_down(plan: Plan, group: Group, values: Tensor, recall: Callable[[int, int], Any]) -> Tensor:
+    """From the units to the pixels; ``recall`` gives what an edge must know of the forward pass."""
+    rows, columns = group.rows[0], group.columns[0]
+    channels = torch.tensor([start.channel for start in group.starts], device=values.device)
+    signals: dict[int, Tensor | OneHot] = {0: OneHot(channels, values, plan.vertices[0].shape[0])}
+    for number, vertex in enumerate(plan.vertices):
+        signal = signals.pop(number)
+        if not vertex.edges:
+            return dense(signal)
+        for which, edge in enumerate(vertex.edges):
+            passed = edge.step.down(signal, recall(number, which), plan.fit(rows, columns, number, which))
+            other = signals.get(edge.lower)
+            signals[edge.lower] = passed if other is None else dense(other) + dense(passed)
+    raise AssertionError("a plan ends at the pixels")
