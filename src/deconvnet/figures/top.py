@@ -128,7 +128,7 @@ def top_grid(
         y = margin + head + row * (caption + height + between)
         sheet.text(block.title, x, y, size=8, room=width)
         sheet.picture(picture, x, y + caption, width, height)
-    words = note or (
+    words = (f"{note}. " if note else "") + (
         "Left: projections, each on its own scale, mid-grey is zero. Right: the patches, in the same order. "
         "The strongest activations are a selection, not what the map always does."
     )

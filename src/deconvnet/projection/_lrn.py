@@ -29,10 +29,14 @@ class LrnConstants:
         """The way up, by torch."""
         return F.local_response_norm(maps, self.size, self.alpha, self.beta, self.k)
 
-    def normalize_cells(self, maps: Tensor) -> Tensor:
-        """The same values by one matrix product: faster for maps in channels-last memory."""
-        last = maps.permute(0, 2, 3, 1)
-        return (last * self.factor(self.scale(last, self.band(last, last.shape[-1])))).permute(0, 3, 1, 2)
+    def normalize_window(self, maps: Tensor) -> Tensor:
+        """The same bits, faster: torch's own average over maps treats them as a volume."""
+        count = maps.shape[1]
+        framed = F.pad(maps.square(), (0, 0, 0, 0, self.size // 2, (self.size - 1) // 2))
+        total = framed[:, :count]
+        for offset in range(1, self.size):
+            total = total + framed[:, offset : offset + count]
+        return maps / (total / self.size).mul_(self.alpha).add_(self.k).pow_(self.beta)
 
     def scale(self, last: Tensor, band: Tensor) -> Tensor:
         """s, from maps N x h x w x C."""
@@ -109,11 +113,11 @@ class PassDown(torch.autograd.Function):
         return signals[0], None, None
 
 
-def skip_lrn(maps: Tensor, values: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+def skip_lrn(maps: Tensor, values: Tensor, compute: Callable[[Tensor], Tensor] | None) -> Tensor:
     """``values`` upwards, the signal untouched downwards: the deconvnet skips contrast normalisation.
 
     The ECCV 2014 version says so in Sec. 2.1; the arXiv version leaves it open. ``compute`` gives the values of other
-    maps.
+    maps, where it is known.
     """
     if not maps.requires_grad:
         return values

@@ -63,7 +63,12 @@ class Span:
 
     starts: tuple[int, ...]
     sizes: tuple[int, ...]
-    offsets: tuple[tuple[int, ...], ...]
+    offsets: tuple[tuple[int | None, ...], ...]  # None: the edge leads to padding alone
+
+    @property
+    def reaches(self) -> bool:
+        """Whether every edge leads to cells of its map, not to padding alone."""
+        return all(offset is not None for each in self.offsets for offset in each)
 
     @property
     def form(self) -> tuple[Any, ...]:
@@ -75,7 +80,7 @@ class Plan:
 
     def __init__(self, vertices: list[Vertex], itemsize: int) -> None:
         self.vertices, self.itemsize = vertices, itemsize
-        self._spans: dict[tuple[int, int], Span | None] = {}
+        self._spans: dict[tuple[int, int], Span] = {}
 
     @property
     def rises(self) -> bool:
@@ -92,34 +97,44 @@ class Plan:
             self.itemsize,
         )
 
-    def span(self, axis: int, position: int) -> Span | None:
-        """The windows that a unit's projection can reach, cut to the maps; None if one of them is empty."""
+    def span(self, axis: int, position: int) -> Span:
+        """The windows that a unit's projection can reach, cut to the maps."""
         if (axis, position) not in self._spans:
             self._spans[axis, position] = self._find_span(axis, position)
         return self._spans[axis, position]
 
-    def _find_span(self, axis: int, position: int) -> Span | None:
-        found: list[tuple[int, int] | None] = [None] * len(self.vertices)
-        found[0] = (position, position + 1)
-        for vertex, here in zip(self.vertices, found, strict=True):
-            if here is None or here[0] >= here[1]:
-                return None
+    def _find_span(self, axis: int, position: int) -> Span:
+        spans = [(0, 0)] * len(self.vertices)
+        spans[0] = (position, position + 1)
+        below: list[list[int | None]] = []
+        for vertex, here in zip(self.vertices, spans, strict=True):
+            firsts: list[int | None] = []
             for edge in vertex.edges:
-                start, stop = edge.step.below(axis, *here)
-                start, stop = max(start, 0), min(stop, self.vertices[edge.lower].shape[1 + axis])
-                known = found[edge.lower]
-                found[edge.lower] = (start, stop) if known is None else (min(start, known[0]), max(stop, known[1]))
-        spans = [here for here in found if here is not None]
+                first, stop = edge.step.below(axis, *here)
+                start, stop = max(first, 0), min(stop, self.vertices[edge.lower].shape[1 + axis])
+                known = spans[edge.lower]
+                reaches = here[0] < here[1] and start < stop
+                firsts.append(first if reaches else None)
+                if reaches:
+                    known = (start, stop) if known == (0, 0) else (min(start, known[0]), max(stop, known[1]))
+                    spans[edge.lower] = known
+            below.append(firsts)
         offsets = tuple(
-            tuple(edge.step.below(axis, *here)[0] - spans[edge.lower][0] for edge in vertex.edges)
-            for vertex, here in zip(self.vertices, spans, strict=True)
+            tuple(
+                None if first is None else first - spans[edge.lower][0]
+                for edge, first in zip(vertex.edges, firsts, strict=True)
+            )
+            for vertex, firsts in zip(self.vertices, below, strict=True)
         )
         return Span(tuple(a for a, _ in spans), tuple(b - a for a, b in spans), offsets)
 
-    def fit(self, rows: Span, columns: Span, upper: int, number: int) -> Fit:
-        """How the cells of an edge lie in its lower window."""
+    def fit(self, rows: Span, columns: Span, upper: int, number: int) -> Fit | None:
+        """How the cells of an edge lie in its lower window; None if they are all padding."""
         lower = self.vertices[upper].edges[number].lower
-        return Fit(rows.offsets[upper][number], columns.offsets[upper][number], rows.sizes[lower], columns.sizes[lower])
+        top, left = rows.offsets[upper][number], columns.offsets[upper][number]
+        if top is None or left is None:
+            return None
+        return Fit(top, left, rows.sizes[lower], columns.sizes[lower])
 
     def work(self, rows: Span | None = None, columns: Span | None = None) -> int:
         """Multiply-adds of the convolutions once, on windows or on the whole maps."""
@@ -276,7 +291,7 @@ def _average_pool(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
 
 
 def _pad(node: Any, on: list[bool], number: int, biases: dict[Any, Tensor | None]) -> Steps:
-    amounts = [int(each) for each in node._saved_pad]
+    amounts = [_signed(each) for each in node._saved_pad]
     if any(amounts[4:]):
         raise NoWindows("padding along the maps is not known to work on windows")
     left, top = (amounts[0] if amounts else 0), (amounts[2] if len(amounts) > 2 else 0)
@@ -329,7 +344,7 @@ def _batch_norm(node: Any, on: list[bool], number: int, biases: dict[Any, Tensor
 
 def _cat(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     total = _shape(node, 0)[1]
-    if node._saved_dim % 2**64 not in (1, 2**64 - 3):  # torch gives a negative axis as an unsigned number
+    if _axis(node) != 1:
         raise NoWindows("a concatenation along an image axis is not known to work on windows")
     if any(child is None for child, _ in node.next_functions):
         raise NoWindows("a concatenation with a constant is not known to work on windows")
@@ -356,15 +371,18 @@ def _slice(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     total, count = _below(node, 0)[1], _shape(node, 0)[1]
     if _axis(node) != 1 or node._saved_step != 1:
         raise NoWindows("a slice along an image axis is not known to work on windows")
-    first = node._saved_start
-    first = first - 2**64 if first >= 2**63 else first
+    first = _signed(node._saved_start)
     first = max(first + total, 0) if first < 0 else first
     return {0: Part(first, first + count, total)}
 
 
 def _axis(node: Any) -> int:
-    dim = node._saved_dim
-    return (dim - 2**64 if dim >= 2**63 else dim) % 4
+    return _signed(node._saved_dim) % 4
+
+
+def _signed(number: int) -> int:
+    """Torch shows negative numbers that a node keeps as unsigned ones."""
+    return number - 2**64 if number >= 2**63 else int(number)
 
 
 _READERS: dict[str, _Reader] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from deconvnet.errors import DeconvnetError, ModelError, OptionError, UnitError,
 from deconvnet.geometry import Box
 from deconvnet.projection._forward import Watch, evaluating, run_once
 from deconvnet.projection._lrn import skip_lrn
-from deconvnet.projection._path import check_path
+from deconvnet.projection._path import check_path, kind_of
 from deconvnet.projection._plan import NoWindows, Plan, read_plan
 from deconvnet.projection._pooling import UNPOOLS
 from deconvnet.projection._receptive import FieldTracker, LayerField
@@ -319,7 +319,7 @@ def _climb(
     """Forward, recording the asked layers; ends early if ``runs`` says how often each of them runs."""
     dtype, device = _precision(inputs, model)
     leaf = inputs.detach()[photos].to(device, dtype).requires_grad_()  # a list index copies
-    if not bool(torch.isfinite(leaf).all()):
+    if not _all_finite(leaf):
         raise ModelError(f"{_bad_photo(leaf, photos)} holds NaN or infinite pixels: check its preprocessing.")
     pixels = leaf.clone()  # not the leaf itself, which a model could not change in place
     assert pixels.grad_fn is not None
@@ -332,7 +332,8 @@ def _climb(
         replaced = None
         if settings.lrn == "identity" and isinstance(module, nn.LocalResponseNorm) and arguments:
             # Whatever calls a subclass of it makes, the signal passes it by.
-            output = replaced = skip_lrn(arguments[0], output, _without_hooks(module))
+            way_up = _way_up(module, arguments[0], output)
+            output = replaced = skip_lrn(arguments[0], output, way_up)
         mode.follow(module, names[0], output)
         if tracker is not None:
             tracker.follow(module, arguments, output)
@@ -362,7 +363,7 @@ def _climb(
     for name in layers:
         if name not in pass_.outputs:
             raise ModelError(f"layer {name!r} did not run in the model's forward pass: ask for one that does.")
-        if not bool(torch.isfinite(pass_.outputs[name]).all()):
+        if not _all_finite(pass_.outputs[name]):
             raise ModelError(
                 f"layer {name!r} gives NaN or infinite activations for {_bad_photo(pass_.outputs[name], photos)}: "
                 "check the weights and the preprocessing."
@@ -370,10 +371,12 @@ def _climb(
     return pass_
 
 
-def _without_hooks(module: nn.Module) -> Any:
-    """A module's own forward; None if it is not all that a call of the module does."""
-    hooked = module._forward_hooks or module._forward_pre_hooks
-    return None if hooked else module.forward
+def _way_up(module: nn.Module, maps: Tensor, output: Tensor) -> Callable[[Tensor], Tensor] | None:
+    """What a normalising module computes; None if its forward is not all that a call of it does."""
+    node = output.grad_fn
+    if node is not None and kind_of(node) == "PassDown" and node.next_functions[0][0] is maps.grad_fn:
+        return node.compute  # type: ignore[attr-defined]
+    return None if module._forward_hooks or module._forward_pre_hooks else module.forward
 
 
 def _check_output(name: str, output: Any, count: int) -> None:
@@ -384,6 +387,11 @@ def _check_output(name: str, output: Any, count: int) -> None:
             f"layer {name!r} gives a tensor of shape {tuple(output.shape)} for {count} photos: "
             "units need N x C x H x W or N x F."
         )
+
+
+def _all_finite(values: Tensor) -> bool:
+    """Whether no value is NaN or infinite. Their sum tells it in one pass, unless it overflows."""
+    return math.isfinite(values.detach().sum().item()) or bool(torch.isfinite(values).all())
 
 
 def _bad_photo(values: Tensor, photos: list[int]) -> str:
@@ -475,7 +483,7 @@ def _is_near(ways: Mapping[str, _Way], units: Sequence[Unit]) -> bool:
         _check_unit(unit, plan.vertices[0].shape)
         assert unit.position is not None
         rows, columns = plan.span(0, unit.position[0]), plan.span(1, unit.position[1])
-        if rows is None or columns is None:
+        if not rows.reaches or not columns.reaches:
             return False
         work += plan.work(rows, columns)
     return work < max(ways[unit.layer].plan.work() for unit in units)
@@ -493,7 +501,7 @@ def _project_near(
     """Forward pass and projections on windows alone."""
     by_layer: dict[str, list[Start]] = {}
     for photo in photos:
-        if not bool(torch.isfinite(inputs[photo]).all()):
+        if not _all_finite(inputs[photo]):
             raise ModelError(f"photo {photo} holds NaN or infinite pixels: check its preprocessing.")
         for index in by_photo[photo]:
             unit = jobs[index][0]
@@ -527,7 +535,7 @@ def _start(index: int, row: int, settings: _Settings, result: _Result) -> Start:
 
 
 def _draw_windows(layer: str, group: Group, signal: Tensor, result: _Result) -> None:
-    if not bool(torch.isfinite(signal).all()):
+    if not _all_finite(signal):
         raise ModelError(
             f"a projection from layer {layer!r} is not finite: "
             "check the weights, or give the model in a wider floating-point type."
@@ -552,7 +560,7 @@ def _descend_maps(
             cell = (row, unit.channel, *(unit.position or ()))
             seeds[cell] = values[cell] if settings.seed == "activation" else 1.0
         (signal,) = torch.autograd.grad(output, pass_.leaf, seeds, retain_graph=True)
-        if not bool(torch.isfinite(signal).all()):
+        if not _all_finite(signal):
             raise ModelError(
                 f"a projection from layer {layer!r} is not finite for {_bad_photo(signal, pass_.photos)}: "
                 "check the weights, or give the model in a wider floating-point type."

@@ -5,7 +5,8 @@ the upper one was computed from; ``down`` passes a signal on a window of the upp
 ``recall`` cuts from a finished forward pass what ``down`` must know of it (switches, forward inputs); ``up`` computes
 the upper window from the lower one, and gives what ``down`` must know of that.
 
-Windows of a batch have one size and an origin each. Tensors are U x C x h x w, in channels-last memory.
+Windows of a batch have one size and an origin each. Tensors are U x C x h x w; on the way down in
+channels-last memory.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ class Convolution(_Sliding):
 
     def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
         seen = fit.take(value, *self._spread(height, width))
-        return F.conv2d(seen, self._last, self.bias, self._stride, 0, self._dilation, self.groups), None
+        return F.conv2d(seen, self.weight, self.bias, self._stride, 0, self._dilation, self.groups), None
 
     def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
         if isinstance(signal, OneHot):
@@ -319,7 +320,7 @@ class Unpooling(_Sliding):
         last = self.switches.permute(0, 2, 3, 1).contiguous()
         rows = last.div(self.size[1], rounding_mode="floor").to(torch.int32)
         channels = last.shape[-1]
-        return last.mul_(channels).add_(torch.arange(channels, device=last.device)), rows
+        return last * channels + torch.arange(channels, device=last.device), rows
 
     @cached_property
     def _shared(self) -> Tensor:
@@ -328,14 +329,14 @@ class Unpooling(_Sliding):
 
     def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
         spread = self._spread(height, width)
-        seen = fit.take(value, *spread, outside=-torch.inf)
+        seen = fit.take(value, *spread, outside=-torch.inf).contiguous(memory_format=torch.channels_last)
         size = self.windows[0].size, self.windows[1].size
         maxima, switches = F.max_pool2d(seen, size, self._stride, 0, self._dilation, return_indices=True)
         last = switches.permute(0, 2, 3, 1)
         rows, columns = last.div(spread[1], rounding_mode="floor") + fit.top, last % spread[1] + fit.left
         channels = value.shape[1]
         codes = rows.mul_(fit.width).add_(columns).mul_(channels).add_(torch.arange(channels, device=rows.device))
-        return maxima, (codes, None)
+        return maxima.contiguous(), (codes, None)
 
     def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
         values = dense(signal).permute(0, 2, 3, 1)
@@ -397,7 +398,7 @@ class Normalization(Step):
 
     def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
         seen = fit.take(value, height, width)
-        return self.constants.normalize_cells(seen), LrnFactors.of(seen, self.constants)
+        return self.constants.normalize_window(seen), LrnFactors.of(seen, self.constants)
 
     def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
         return fit.place(known.down(dense(signal)))

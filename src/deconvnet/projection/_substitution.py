@@ -133,7 +133,7 @@ class Deconvnet(TorchFunctionMode):
         with torch.no_grad():
             values = constants.normalize(maps)
         if self.lrn == "identity":
-            return skip_lrn(maps, values, constants.normalize_cells)
+            return skip_lrn(maps, values, constants.normalize_window)
         return LrnGradient.apply(maps, (values,), constants)  # type: ignore[return-value]
 
     def _rectified(self, call: Elementwise) -> Tensor:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from deconvnet.geometry import Box
-from deconvnet.projection._plan import NoWindows, Plan, Span
-from deconvnet.projection._steps import OneHot, Places, dense
+from deconvnet.projection._plan import Plan, Span
+from deconvnet.projection._steps import Fit, OneHot, Places, dense
 
-_FAST = 8 * 2**20
+_FAST = 16 * 2**20
 """Bytes of the largest patch of a batch: what stays in a processor's cache (measured; larger was slower)."""
 
 
@@ -50,18 +50,12 @@ class Group:
 
 
 def groups(plan: Plan, starts: Sequence[Start], memory: int) -> list[Group]:
-    """Put together what goes down together.
-
-    Raises
-    ------
-    NoWindows
-        If a unit sees nothing but padding.
-    """
+    """Put together what goes down together. A unit that sees padding alone is left out: it projects to nothing."""
     by_form: dict[object, Group] = {}
     for start in starts:
         rows, columns = plan.span(0, start.position[0]), plan.span(1, start.position[1])
-        if rows is None or columns is None:
-            raise NoWindows(f"a unit at {start.position} sees nothing but padding")
+        if not rows.sizes[-1] or not columns.sizes[-1]:
+            continue
         group = by_form.setdefault((rows.form, columns.form), Group([], [], []))
         group.starts.append(start)
         group.rows.append(rows)
@@ -106,9 +100,9 @@ def descend(plan: Plan, group: Group, like: Tensor) -> Tensor:
     """
     rows, columns = group.rows[0], group.columns[0]
 
-    def recall(number: int, which: int) -> Any:
+    def recall(number: int, which: int, fit: Fit) -> Any:
         edge = plan.vertices[number].edges[which]
-        return edge.step.recall(places[number], places[edge.lower], plan.fit(rows, columns, number, which))
+        return edge.step.recall(places[number], places[edge.lower], fit)
 
     photos = torch.tensor([start.row for start in group.starts], device=like.device)
     tops = torch.tensor([span.starts for span in group.rows], device=like.device)
@@ -139,6 +133,11 @@ def climb_and_descend(plan: Plan, group: Group, photos: Tensor, seed: float | No
     activations : Tensor (U,)
     projections : Tensor, U x C x h x w
         0 where the activation is not above zero.
+
+    Notes
+    -----
+    Upwards, tensors keep torch's usual memory order, because a convolution then adds in the same order as on the whole
+    map: a maximum that another cell nearly equals stays where the whole pass finds it.
     """
     rows, columns = group.rows[0], group.columns[0]
     values: list[Tensor | None] = [None] * len(plan.vertices)
@@ -147,7 +146,7 @@ def climb_and_descend(plan: Plan, group: Group, photos: Tensor, seed: float | No
             photos[start.row, :, box.top : box.bottom, box.left : box.right]
             for start, box in zip(group.starts, boxes(group), strict=True)
         ]
-    ).to(like.device, like.dtype, memory_format=torch.channels_last)
+    ).to(like.device, like.dtype)
     known: dict[tuple[int, int], Any] = {}
     for number in range(len(plan.vertices) - 2, -1, -1):
         vertex = plan.vertices[number]
@@ -156,6 +155,7 @@ def climb_and_descend(plan: Plan, group: Group, photos: Tensor, seed: float | No
             below = values[edge.lower]
             assert below is not None
             fit = plan.fit(rows, columns, number, which)
+            assert fit is not None
             branch, known[number, which] = edge.step.up(below, fit, rows.sizes[number], columns.sizes[number])
             branches.append(branch)
         values[number] = torch.cat(branches, 1) if vertex.joined else sum(branches[1:], branches[0])
@@ -166,20 +166,26 @@ def climb_and_descend(plan: Plan, group: Group, photos: Tensor, seed: float | No
     values = []
     starts = activations if seed is None else torch.full_like(activations, seed)
     starts = torch.where(activations > 0, starts, 0.0)
-    return activations, _pass_down(plan, group, starts, lambda number, which: known.pop((number, which)))
+    return activations, _pass_down(plan, group, starts, lambda number, which, fit: known.pop((number, which)))
 
 
-def _pass_down(plan: Plan, group: Group, values: Tensor, recall: Callable[[int, int], Any]) -> Tensor:
+def _pass_down(plan: Plan, group: Group, values: Tensor, recall: Callable[[int, int, Fit], Any]) -> Tensor:
     """From the units to the pixels; ``recall`` gives what an edge must know of the forward pass."""
     rows, columns = group.rows[0], group.columns[0]
+    signal: Tensor | OneHot | None = None
     channels = torch.tensor([start.channel for start in group.starts], device=values.device)
     signals: dict[int, Tensor | OneHot] = {0: OneHot(channels, values, plan.vertices[0].shape[0])}
     for number, vertex in enumerate(plan.vertices):
-        signal = signals.pop(number)
+        signal = signals.pop(number, None)
         if not vertex.edges:
-            return dense(signal)
+            break
         for which, edge in enumerate(vertex.edges):
-            passed = edge.step.down(signal, recall(number, which), plan.fit(rows, columns, number, which))
+            fit = plan.fit(rows, columns, number, which)
+            if signal is None or fit is None:
+                continue
+            passed = edge.step.down(signal, recall(number, which, fit), fit)
             other = signals.get(edge.lower)
             signals[edge.lower] = passed if other is None else dense(other) + dense(passed)
-    raise AssertionError("a plan ends at the pixels")
+    if signal is None:  # rows and columns are reached by different branches: no pixel is
+        return values.new_zeros((len(values), plan.vertices[-1].shape[0], rows.sizes[-1], columns.sizes[-1]))
+    return dense(signal)

@@ -301,7 +301,7 @@ class _Session:
                 if number + 1 < batches:
                     coming = ahead.submit(cut, number + 1)
                 pixels = crops.permute(0, 3, 1, 2)[:, : self.channels]
-                x = ((pixels - mean) / self.preprocessing.scale).to(self.device, memory_format=torch.channels_last)
+                x = ((pixels - mean) / self.preprocessing.divisor).to(self.device, memory_format=torch.channels_last)
                 y = labels.to(self.device)
                 rate = self._rate(epoch - 1 + number / batches)
                 for group in self.optimizer.param_groups:

@@ -1,0 +1,433 @@
+"""Through windows or through the whole maps: the same projections."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from tests.reference import deconvnet_loops as loops
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+
+from deconvnet.errors import ModelError, OptionError, UnitError
+from deconvnet.networks.alexnet import alexnet
+from deconvnet.networks.lenet5 import LeNet5
+from deconvnet.networks.zfnet import zfnet
+from deconvnet.projection import Projections, project
+from deconvnet.runs import Unit
+
+
+class Residual(nn.Module):
+    """A strided block with a projected shortcut, and a plain one; batch norm; in-place sums."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 8, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(8)
+        self.pool = nn.MaxPool2d(3, 2, padding=1)
+        self.first, self.second = nn.Conv2d(8, 12, 3, stride=2, padding=1), nn.Conv2d(12, 12, 3, padding=1)
+        self.short, self.short_norm = nn.Conv2d(8, 12, 1, stride=2), nn.BatchNorm2d(12)
+        self.third, self.third_norm = nn.Conv2d(12, 12, 3, padding=1, groups=3), nn.BatchNorm2d(12, affine=False)
+        self.out = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(F.relu(self.norm(self.stem(x)), inplace=True))
+        x = F.relu(self.second(F.relu(self.first(x))) + self.short_norm(self.short(x)))
+        y = self.third_norm(self.third(x))
+        y += x
+        return self.out(F.relu(y) * 0.5 - self.second(x) / 3)
+
+
+class Joining(nn.Module):
+    """Branches of unlike windows, concatenated; channel splits; dilation, oblong kernels, uneven padding, slices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, (3, 5), stride=(2, 1), padding=(1, 0))
+        self.narrow, self.wide = nn.Conv2d(8, 4, 1), nn.Conv2d(8, 6, (1, 7), padding=(0, 3))
+        self.pooled = nn.AvgPool2d(3, 1, padding=1, count_include_pad=False)
+        self.dilated = nn.Conv2d(18, 8, 3, stride=2, padding=2, dilation=2)
+        self.depthwise, self.even = (
+            nn.Conv2d(8, 16, 3, groups=8, padding=1),
+            nn.Conv2d(16, 6, 4, padding="same", dilation=2),
+        )
+        self.last = nn.Conv2d(6, 6, (2, 1), padding=(2, 1))
+        self.frame = nn.ZeroPad2d((0, 1, -1, 2))
+        self.average = nn.AvgPool2d((3, 2), (2, 3), padding=1, ceil_mode=True)
+        self.scale = nn.Parameter(torch.randn(16, 1, 1))
+        self.out = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).relu_()
+        x = torch.cat([self.narrow(x), self.wide(x).relu(), self.pooled(x)], dim=1)
+        x = F.max_pool2d(F.relu(self.dilated(self.frame(x))), 3, 1, padding=1)
+        x = self.depthwise(x) * self.scale
+        a, b = x.chunk(2, 1)
+        x = self.even(torch.cat((b, F.relu(a)), 1))
+        return self.out(self.average(self.last(F.relu(x))) + 0.1)[:, 1:5]
+
+
+class Dilated(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, padding=1, dilation=2),
+            nn.Conv2d(6, 8, 3, stride=3, padding=4, dilation=2, padding_mode="zeros"), nn.ReLU(inplace=True),
+            nn.LocalResponseNorm(4, alpha=1.0), nn.Dropout(), nn.MaxPool2d(2, ceil_mode=True),
+            nn.Conv2d(8, 5, 2, padding=1),
+        )  # fmt: skip
+
+
+NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] = {
+    "zfnet": (lambda: zfnet(5, 112, 16, widths=(10, 12, 8)), (3, 112, 112), "conv5"),
+    "zfnet conv1": (lambda: zfnet(5, 96, 16, widths=(10, 12, 8)), (3, 96, 96), "conv1"),
+    "zfnet norm2": (lambda: zfnet(5, 96, 16, widths=(10, 12, 8)), (3, 96, 96), "norm2"),
+    "alexnet": (lambda: alexnet(5), (3, 227, 227), "conv3"),
+    "lenet5": (LeNet5, (1, 32, 32), "pool2"),
+    "residual": (Residual, (3, 47, 50), "out"),
+    "joining": (Joining, (3, 30, 41), "out"),
+    "dilated": (Dilated, (3, 33, 30), "8"),
+}  # fmt: skip
+
+
+def build(name: str, dtype: torch.dtype = torch.float64) -> nn.Module:
+    torch.manual_seed(6)
+    model = NETS[name][0]()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            if module.affine:
+                nn.init.uniform_(module.weight, -1, 2)
+                nn.init.normal_(module.bias)
+    return model.eval().to(dtype)
+
+
+def photos(name: str, count: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    size = (count, *NETS[name][1])
+    return torch.randn(size, generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(dtype)
+
+
+def everywhere(model: nn.Module, layer: str, image: Tensor) -> list[Unit]:
+    """Units at the corners, the borders, the centre and between, of several channels."""
+    shape = project(model, image[:1], [Unit(layer, 0)]).units[0]
+    output: list[tuple[int, ...]] = []
+    handle = model.get_submodule(layer).register_forward_hook(lambda _m, _i, out: output.append(tuple(out.shape)))
+    with torch.no_grad():
+        model(image[:1])
+    handle.remove()
+    assert shape.layer == layer
+    _, channels, height, width = output[-1]
+    places = {(r, c) for r in {0, 1, height // 2, height - 1} & set(range(height)) for c in {0, width // 2, width - 1}}
+    return [Unit(layer, (3 * i) % channels, place) for i, place in enumerate(sorted(places))] + [
+        Unit(layer, channel) for channel in range(min(channels, 3))
+    ]
+
+
+def assert_equal(found: Projections, expected: Projections, tolerance: float) -> None:
+    assert found.units == expected.units
+    assert found.boxes == expected.boxes
+    assert found.relus == expected.relus
+    np.testing.assert_allclose(found.activations, expected.activations, rtol=tolerance, atol=tolerance)
+    assert expected.active.any()
+    for index in np.flatnonzero(expected.active):
+        largest = np.abs(expected.pixels[index]).max()
+        assert np.abs(found.pixels[index] - expected.pixels[index]).max() <= tolerance * largest, found.units[index]
+        np.testing.assert_allclose(found.crop(index), expected.crop(index), atol=tolerance * largest, rtol=0)
+    assert not found.pixels[~expected.active].any()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_windows_equal_the_whole_maps(name: str) -> None:
+    layer = NETS[name][2]
+    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+        model, two = build(name, dtype), photos(name, 2, dtype)
+        units = everywhere(model, layer, two)
+        found, expected = project(model, two, units), project(model, two, units, windows=False)
+        assert found.windowed.all()
+        assert not found.whole_maps
+        assert not expected.windowed.any()
+        assert expected.whole_maps == {layer: "windows=False"}
+        assert_equal(found, expected, tolerance)
+
+
+@pytest.mark.parametrize("lrn", ["identity", "grad"])
+@pytest.mark.parametrize("unpool", ["sum", "place", "mean"])
+@pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
+@pytest.mark.parametrize("name", ["zfnet", "residual", "joining", "dilated"])
+def test_every_option(name: str, rule: str, unpool: str, lrn: str) -> None:
+    model, one = build(name), photos(name, 1)
+    units = everywhere(model, NETS[name][2], one)
+    options: dict[str, Any] = {"rule": rule, "unpool": unpool, "lrn": lrn, "seed": "one"}
+    found = project(model, one, units, **options)
+    assert found.windowed.all()
+    assert_equal(found, project(model, one, units, **options, windows=False), 1e-12)
+
+
+@pytest.mark.parametrize("lrn", ["identity", "grad"])
+@pytest.mark.parametrize("unpool", ["sum", "place", "mean"])
+@pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
+def test_every_option_equals_the_loops_at_the_borders(rule: str, unpool: str, lrn: str) -> None:
+    from tests.projection.test_against_loops import as_loops, net, photo
+
+    model = net(torch.float64)
+    layers, image = as_loops(model), photo(torch.float64)
+    values = loops.forward(layers, image[0].numpy())[7]
+    for row, column in ((0, 0), (0, 3), (3, 1), (3, 3), (1, 2)):
+        channel = int(np.argmax(values[:, row, column]))
+        found = project(model, image, [Unit("6", channel, (row, column))], rule=rule, unpool=unpool, lrn=lrn)
+        unit = (channel, row, column)
+        expected = loops.project(layers, image[0].numpy(), 7, unit, rule=rule, unpool=unpool, lrn=lrn)
+        assert found.windowed.all()
+        assert np.abs(found.pixels[0] - expected).max() <= 1e-9 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
+@pytest.mark.parametrize("lrn", ["identity", "grad"])
+@pytest.mark.parametrize("name", [name for name in NETS if name != "alexnet"])
+def test_cropped_forward_passes_equal_whole_ones(name: str, lrn: str, rule: str) -> None:
+    """Different photos, units with positions: after the first photo windows alone are computed, upwards too."""
+    dtypes = ((torch.float64, 1e-11), (torch.float32, 1e-5)) if rule == "deconvnet" else ((torch.float64, 1e-11),)
+    for dtype, tolerance in dtypes:
+        model = build(name, dtype)
+        places = [unit for unit in everywhere(model, NETS[name][2], photos(name, 1, dtype)) if unit.position]
+        several = photos(name, len(places), dtype)
+        options: dict[str, Any] = {"rule": rule, "lrn": lrn, "photos": range(len(places))}
+        forwards: list[int] = []
+        with Watching(model, forwards):
+            found = project(model, several, places, **options)
+        # An average pool has no way up; where a window is nearly the whole map, the whole is less work.
+        assert sum(forwards) == 1 or name in ("joining", "residual", "dilated", "lenet5", "alexnet", "zfnet")
+        expected = project(model, several, places, **options, windows=False)
+        assert found.windowed.all()
+        assert_equal(found, expected, tolerance)
+
+
+class Watching:
+    """Notes the batch size of every forward pass."""
+
+    def __init__(self, model: nn.Module, sizes: list[int]) -> None:
+        self.model, self.sizes = model, sizes
+
+    def __enter__(self) -> None:
+        self.handle = self.model.register_forward_pre_hook(lambda _m, inputs: self.sizes.append(len(inputs[0])))
+
+    def __exit__(self, *_: object) -> None:
+        self.handle.remove()
+
+
+def test_a_photo_with_many_units_shares_one_forward_pass() -> None:
+    model, several = build("zfnet"), photos("zfnet", 5)
+    units = [Unit("conv3", c, (1, 1)) for c in range(4)] + [
+        Unit("conv3", c, (r, s)) for c in range(3) for r in range(6) for s in range(6)
+    ]
+    order = [0, 1, 2, 3] + [4] * 108
+    sizes: list[int] = []
+    with Watching(model, sizes):
+        found = project(model, several, units, photos=order)
+    assert sizes == [1, 1] or sizes == [1]
+    assert_equal(found, project(model, several, units, photos=order, windows=False), 1e-11)
+
+
+class ByValue(nn.Module):
+    """Takes another way for a photo of another kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2, self.out = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv1(x)
+        x = F.relu(x) if self.positive(x) else -F.relu(x)
+        return self.out(self.conv2(x))
+
+    @staticmethod
+    def positive(x: Tensor) -> bool:
+        return x.mean().item() > 0
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x.mean().item() > 0,
+        lambda x: bool((x.mean() > 0).all()),
+        lambda x: x.detach().numpy().mean() > 0,
+        lambda x: x.detach().mean().tolist() > 0,
+        lambda x: float(x.detach().mean()) > 0,
+        lambda x: int(x.detach().mean().sign()) > 0,
+        lambda x: torch.equal(x.mean().abs(), x.mean()),
+    ],
+)
+def test_a_way_that_depends_on_the_photo_is_followed(look: Callable[[Tensor], bool]) -> None:
+    torch.manual_seed(0)
+    model = ByValue().double()
+    model.positive = look  # type: ignore[method-assign]
+    several = torch.randn(6, 1, 30, 30, dtype=torch.float64) + torch.tensor([3, -3, 3, -3, 3, -3.0]).view(6, 1, 1, 1)
+    unit = [Unit("out", c, (4, 5)) for c in (0, 1, 2, 3, 0, 1)]
+    found = project(model, several, unit, photos=range(6), batch_size=1)
+    for index in range(6):
+        alone = project(model, several[index : index + 1], unit[index : index + 1], windows=False)
+        assert found.active[index] == alone.active[0]
+        np.testing.assert_allclose(found.pixels[index], alone.pixels[0], atol=1e-12)
+        np.testing.assert_allclose(found.activations[index], alone.activations[0], atol=1e-12)
+
+
+def test_several_layers_and_channels_last_photos() -> None:
+    """The plans of several layers read the same switches, whatever their order in memory."""
+    model, several = build("zfnet"), photos("zfnet", 2).contiguous(memory_format=torch.channels_last)
+    units = [f"{layer}:{c}" for layer in ("conv2", "conv4", "conv5", "pool1") for c in range(3)]
+    for unpool in ("sum", "place", "mean"):
+        found = project(model, several, units, unpool=unpool)
+        assert found.windowed.all()
+        assert_equal(found, project(model, several, units, unpool=unpool, windows=False), 1e-12)
+
+
+def test_what_has_no_windows_goes_through_the_whole_maps() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(3)
+            self.conv1, self.conv2, self.conv3 = nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)
+            self.fc = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.conv2(F.relu(self.conv1(x)))
+            x = self.conv3(F.interpolate(x, scale_factor=2, mode="bilinear"))
+            return self.fc(x.mean((2, 3)))
+
+    images = torch.randn(3, 2, 16, 16)
+    found = project(Net(), images, ["conv2:1", "conv3:1", "fc:0"])
+    assert list(found.windowed) == [True] * 3 + [False] * 6
+    assert set(found.whole_maps) == {"conv3", "fc"}
+    assert "UpsampleBilinear2D" in found.whole_maps["conv3"]
+    expected = project(Net(), images, ["conv2:1", "conv3:1", "fc:0"], windows=False)
+    for index in range(9):
+        np.testing.assert_allclose(found.pixels[index], expected.pixels[index], atol=1e-6)
+    placed = [Unit("conv3", c, (5, 5)) for c in range(3)]
+    alone = project(Net(), images, placed, photos=range(3))
+    assert not alone.windowed.any()
+    assert_equal(alone, project(Net(), images, placed, photos=range(3), windows=False), 1e-6)
+
+
+def test_a_rule_of_ones_own_sees_whole_maps() -> None:
+    def by_the_largest(signal: Tensor, forward_input: Tensor) -> Tensor:
+        return signal / signal.abs().max().clamp(min=1e-9)
+
+    found = project(build("zfnet"), photos("zfnet", 1), ["conv3:0"], rule=by_the_largest)
+    assert not found.windowed.any()
+    assert "rule" in found.whole_maps["conv3"]
+
+
+def test_a_unit_that_sees_only_padding() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=5), nn.ReLU(), nn.Conv2d(2, 2, 1))
+    nn.init.ones_(model[2].bias)
+    found = project(model, torch.randn(1, 1, 8, 8), ["2:0@0,0", "2:0@7,7"], seed="one")
+    assert found.active.all()
+    assert not found.pixels[0].any()
+    assert found.pixels[1].any()
+    assert found.windowed.all()
+
+
+def test_near_units_are_checked() -> None:
+    model, several = build("zfnet"), photos("zfnet", 4)
+    with pytest.raises(UnitError, match="conv3:99@0,0 is outside its layer"):
+        project(model, several, [*["conv3:0@0,0"] * 3, "conv3:99@0,0"], photos=range(4))
+    several[3, 0, 100, 100] = torch.nan
+    with pytest.raises(ModelError, match="photo 3 holds NaN"):
+        project(model, several, ["conv3:0@0,0"] * 4, photos=range(4))
+
+
+@pytest.mark.parametrize("memory", [1, 10**6, 2**30])
+def test_memory_changes_nothing(memory: int) -> None:
+    model, several = build("zfnet"), photos("zfnet", 3)
+    units = everywhere(model, "conv5", several)
+    assert_equal(project(model, several, units, memory=memory), project(model, several, units, windows=False), 1e-12)
+    with pytest.raises(OptionError, match="memory=0 is too small"):
+        project(model, several, units, memory=0)
+
+
+_PEAK = """
+import resource, sys, torch
+from deconvnet.networks.zfnet import zfnet
+from deconvnet.projection import project
+torch.set_num_threads(1)
+torch.manual_seed(0)
+net, photo = zfnet(5, 112, 16).eval(), torch.randn(1, 3, 112, 112)
+count, memory = int(sys.argv[1]), int(sys.argv[2])
+units = [f"conv3:{c % 384}@2,2" for c in range(count)]
+project(net, photo, units[:1], memory=memory)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+found = project(net, photo, units, memory=memory)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 - sum(c.nbytes for c in found.crops))
+"""
+
+
+def test_memory_is_bounded() -> None:
+    """Peak of a process of its own, less the result: no larger for 1,500 units than the budget allows."""
+
+    def peak(count: int, memory: int) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", _PEAK, str(count), str(memory)], capture_output=True, text=True, check=True
+        )
+        return int(done.stdout)
+
+    slack = 24 * 2**20  # the allocator's own
+    assert peak(1500, 2**25) < 2**25 + slack
+
+
+def test_a_thousand_projections_leave_nothing() -> None:
+    torch.manual_seed(0)
+    model, image = Residual().eval(), torch.randn(1, 3, 24, 24)
+    model.requires_grad_(False)
+
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(each, Tensor) for each in gc.get_objects())
+
+    import resource
+
+    for _ in range(100):
+        project(model, image, ["third:1"])
+    before, memory = alive(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(900):
+        project(model, image, [f"third:{number % 12}"])
+    assert alive() <= before
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 8 * 1024  # kB
+    for module in model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+        assert not module._backward_hooks
+    assert not torch_module._global_forward_hooks
+    assert not torch_module._global_forward_pre_hooks
+
+
+def test_crops_hold_windows_and_pixels_are_made_when_asked_for() -> None:
+    model, image = build("zfnet"), photos("zfnet", 1)
+    every = project(model, image, [f"conv1:{c}@{p}" for p in ("0,0", "20,20") for c in range(96)])
+    units: Sequence[Unit | str] = [
+        *(
+            next(u for u, on in zip(every.units, every.active, strict=True) if on and u.position == p)
+            for p in ((0, 0), (20, 20))
+        ),
+        "fc6:0",
+    ]
+    found = project(model, image, units, seed="one")
+    assert "pixels" not in vars(found)
+    assert found.image == (3, 112, 112)
+    for index in (0, 1):
+        window = found.windows[index]
+        assert found.crops[index].shape == (3, window.height, window.width)
+        assert window == (found.boxes[index] or window).clip(112, 112)
+    assert found.crops[2].shape == (3, 112, 112)
+    pixels = found.pixels
+    assert pixels is found.pixels
+    assert pixels.shape == (3, 3, 112, 112)
+    assert pixels.dtype == np.float64
