@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.torchvision_beside_cpu_torch import import_torchvision
 
 import deconvnet
 
@@ -27,6 +29,19 @@ def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_network(small_weights: Path) -> deconvnet.Network:
     return deconvnet.load(str(small_weights))
+
+
+@pytest.fixture(scope="session")
+def torchvision() -> ModuleType:
+    found = import_torchvision()
+    if found is None:
+        pytest.skip("torchvision is not installed")
+    return found
+
+
+@pytest.fixture(scope="session")
+def timm(torchvision: ModuleType) -> ModuleType:
+    return pytest.importorskip("timm")
 
 
 @pytest.fixture(scope="session")

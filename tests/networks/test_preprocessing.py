@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -180,3 +182,34 @@ def test_the_record_makes_it_again(small: Preprocessing) -> None:
     assert again.record() == small.record()
     photo = noise(50, 70)
     assert torch.equal(again([photo]), small([photo]))
+
+
+def test_a_scale_for_each_channel() -> None:
+    p = Preprocessing(4, 4, np.zeros((3, 1, 1), np.float32), (1.0, 2.0, 4.0), interpolation="bilinear")
+    assert p.tensor([np.full((4, 4, 3), 8, np.uint8)])[0, :, 0, 0].tolist() == [8, 4, 2]
+    stored = json.loads(json.dumps(p.record()))
+    again = Preprocessing(mean=p.mean, **stored)
+    assert (again.scale, again.interpolation) == (p.scale, "bilinear")
+    assert "interpolation" not in Preprocessing(4, 4, p.mean).record()  # files from before do not name it
+
+
+def test_photos_are_resized_by_the_named_filter() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    views = {}
+    for name, kind in (("bicubic", Image.Resampling.BICUBIC), ("bilinear", Image.Resampling.BILINEAR)):
+        views[name] = Preprocessing(8, 8, np.zeros((3, 1, 1), np.float32), interpolation=name).view(photo)
+        assert np.array_equal(views[name], np.asarray(Image.fromarray(photo).resize((8, 8), kind)))
+    assert not np.array_equal(views["bicubic"], views["bilinear"])
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"scale": (1.0, 2.0)}, "one for each of 3 channels"),
+        ({"scale": (1.0, 0.0, 2.0)}, "must be positive"),
+        ({"interpolation": "random"}, "choose from"),
+    ],
+)
+def test_refused_scales_and_filters(options: dict, part: str) -> None:
+    with pytest.raises(OptionError, match=part):
+        Preprocessing(4, 4, np.zeros((3, 1, 1), np.float32), **options)

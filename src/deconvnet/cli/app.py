@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deconvnet.cli import demo, mine, networks, project, train
+from deconvnet.cli import demo, mine, networks, project, sweep, train
 from deconvnet.errors import DeconvnetError
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (demo, networks, project, mine, train):
+for module in (demo, networks, project, mine, sweep, train):
     module.register(app)
 
 

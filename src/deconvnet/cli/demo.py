@@ -20,11 +20,14 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     photos: Annotated[Path | None, typer.Option(help="A photo, folder or zip; sample photos unless given.")] = None,
-    network: Annotated[str, typer.Option(help="A built-in network, or a weights file.")] = "zfnet",
+    network: Annotated[
+        str, typer.Option(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
+    ] = "zfnet",
     out: Annotated[Path, typer.Option(help="Folder of the run and its page.")] = Path("runs/demo"),
     top: Annotated[int, typer.Option(help="Strongest maps of each layer.")] = 6,
     limit: Annotated[int, typer.Option(help="At most so many photos.")] = 24,
     weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
+    activations: Annotated[str, typer.Option(help="Other activations than ReLU: refuse, gradient or relu.")] = "refuse",
 ) -> None:
     """Look at photos through a trained network: predictions, strongest maps, their projections, on one page."""
     started = time.monotonic()
@@ -40,7 +43,7 @@ def demo(
     from deconvnet.report import write_look_page
 
     found = load(network, weights)
-    typer.echo(f"{found.name}: {found.parameters:,} parameters, {len(found.classes)} classes")
+    typer.echo(f"{found.title}: {found.parameters:,} parameters, {len(found.classes)} classes")
 
     def tell(result: LookResult) -> None:
         said = ", ".join(f"{name} {value:.0%}" for name, value in result.predictions[:3])
@@ -50,7 +53,8 @@ def demo(
         typer.echo(f"{result.photo.name:20} {said}")
         typer.echo(f"{'':20} strongest: {'  '.join(firsts.values()) or 'no map is active'}")
 
-    run = look(found, _photos(photos, limit), out, top=top, overwrite=True, progress=tell)
+    shown = _photos(photos, limit)
+    run = look(found, shown, out, top=top, activations=activations, overwrite=True, progress=tell)
     skipped = run.json("look")["skipped"]
     if skipped:
         typer.echo(f"photos that could not be read and were left out: {len(skipped)}")

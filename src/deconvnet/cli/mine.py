@@ -15,7 +15,9 @@ def register(app: typer.Typer) -> None:
 
 
 def mine(
-    network: Annotated[str, typer.Argument(help="A built-in network, or a weights file.")],
+    network: Annotated[
+        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
+    ],
     data: Annotated[Path, typer.Option(help="A folder or zip of photos.")],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     layers: Annotated[
@@ -38,6 +40,8 @@ def mine(
     found = load(network, weights)
     if network.endswith(".safetensors"):
         weights = network
+    if found.card.get("title", "").endswith("random weights"):
+        typer.echo(f"{found.title}: the strongest photos of such maps show what chance does.")
     photos = open_photos(data)
     with bar() as shown:
         task = shown.add_task("mining", total=len(photos), note="")
@@ -79,6 +83,7 @@ def top(
     rule: Annotated[str, typer.Option(help="deconvnet, guided or gradient.")] = "deconvnet",
     unpool: Annotated[str, typer.Option(help="sum, place or mean.")] = "sum",
     lrn: Annotated[str, typer.Option(help="identity or grad.")] = "identity",
+    activations: Annotated[str, typer.Option(help="Other activations than ReLU: refuse, gradient or relu.")] = "refuse",
 ) -> None:
     """Draw the paper's Figure 2: for each map 3 x 3 projections beside 3 x 3 patches."""
     from deconvnet.cli.pictures import check_picture
@@ -101,6 +106,7 @@ def top(
             rule=rule,
             unpool=unpool,
             lrn=lrn,
+            activations=activations,
             data=data,
             progress=lambda done, total: shown.update(task, completed=done, total=total),
         )

@@ -14,7 +14,9 @@ def register(app: typer.Typer) -> None:
 
 
 def project(
-    network: Annotated[str, typer.Argument(help="A built-in network, or a weights file.")],
+    network: Annotated[
+        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
+    ],
     photo: Annotated[Path, typer.Argument(help="A photo.")],
     unit: Annotated[list[str] | None, typer.Option(help="conv5:17 or conv5:17@6,4; may be repeated.")] = None,
     top: Annotated[int, typer.Option(help="Without --unit: so many strongest maps of each layer.")] = 9,
@@ -24,6 +26,7 @@ def project(
     rule: Annotated[str, typer.Option(help="deconvnet, guided or gradient.")] = "deconvnet",
     unpool: Annotated[str, typer.Option(help="sum, place or mean: what overlapping pools add up to.")] = "sum",
     lrn: Annotated[str, typer.Option(help="identity (skipped, as in the paper) or grad.")] = "identity",
+    activations: Annotated[str, typer.Option(help="Other activations than ReLU: refuse, gradient or relu.")] = "refuse",
 ) -> None:
     """Draw what units of a network respond to in a photo: projection and patch side by side."""
     from deconvnet.cli.pictures import check_picture
@@ -39,7 +42,7 @@ def project(
     found = load(network, weights)
     pixels = read_photo(photo)
     probabilities = found.probabilities([pixels])[0]
-    best = int(probabilities.argmax())
+    best = int(probabilities.argmax()) if found.classes else None
     if unit:
         units: list = list(unit)
     else:
@@ -47,12 +50,15 @@ def project(
         units = projecting.strongest_units(found, found.view(pixels), layers, top)
         if not units:
             raise OptionError(f"no map of {', '.join(layers)} is active in {photo}: choose another layer.")
-    shown = projecting.project(found, [pixels], units, rule=rule, unpool=unpool, lrn=lrn)
+    shown = projecting.project(found, [pixels], units, rule=rule, unpool=unpool, lrn=lrn, activations=activations)
     assert isinstance(shown, projecting.PhotoProjections)
-    title = f"{found.name} · {photo.name} · {found.classes[best]} {probabilities[best]:.0%}"
+    title = f"{found.title} · {photo.name}" + (
+        "" if best is None else f" · {found.classes[best]} {probabilities[best]:.0%}"
+    )
     save_figure(shown.plot(title=title), out)
     p = shown.projections
     for i, one in enumerate(p.units):
         note = "" if p.active[i] else "  not active: it projects to nothing"
         typer.echo(f"{one!s:20} activation {float(p.activations[i]):9.4f}{note}")
-    typer.echo(f"{found.name} says {found.classes[best]} ({probabilities[best]:.1%}). The picture is in {out}.")
+    said = "" if best is None else f"{found.title} says {found.classes[best]} ({probabilities[best]:.1%}). "
+    typer.echo(f"{said}The picture is in {out}.")

@@ -15,11 +15,14 @@ import numpy.typing as npt
 from torch import nn
 
 from deconvnet.errors import DataError, OptionError
+from deconvnet.experiments.layers import layer_rows
 from deconvnet.experiments.projecting import PhotoProjections, check_layers, convolutions, project, strongest_units
 from deconvnet.figures import display, display_scale, filters_image
 from deconvnet.networks import Network
 from deconvnet.projection import Projections
 from deconvnet.runs import Run, Unit
+
+_LAYERS = 8  # at most so many unless layers are named
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,7 @@ def look(
     rule: str = "deconvnet",
     unpool: str = "sum",
     lrn: str = "identity",
+    activations: str = "refuse",
     overwrite: bool = False,
     progress: Callable[[LookResult], None] | None = None,
 ) -> Run:
@@ -92,10 +96,10 @@ def look(
     out : path
         Folder of the run.
     layers : sequence of str, optional
-        Layers to look into; all convolutional ones unless given.
+        Layers to look into; unless given, all convolutional ones, or eight spread evenly over them if there are more.
     top : int
         Strongest maps a layer.
-    rule, unpool, lrn : str
+    rule, unpool, lrn, activations : str
         Settings of the deconvnet; see :func:`deconvnet.projection.project`.
     overwrite : bool
         Replace an earlier run of this kind in ``out``, once a first photo has been read and seen.
@@ -118,13 +122,14 @@ def look(
     UnknownNameError
         If a layer does not exist.
     """
-    layers = list(dict.fromkeys(layers)) if layers is not None else convolutions(network)
+    layers = list(dict.fromkeys(layers)) if layers is not None else _spread(convolutions(network))
     check_layers(network, layers)
     if top < 1:
         raise OptionError(f"top must be at least 1, not {top}.")
-    rules = {"rule": rule, "unpool": unpool, "lrn": lrn}
+    rules = {"rule": rule, "unpool": unpool, "lrn": lrn, "activations": activations}
     settings = {**rules, "top": top, "layers": layers}
     inputs = {"network": network.name, "card": dict(network.card)}
+    fields = {row.name: row.receptive_field for row in layer_rows(network) if row.name in layers}
     run: Run | None = None
     record = _Record()
     for photo in photos:
@@ -134,7 +139,7 @@ def look(
         result = _look_at(network, photo, layers, top, rules)
         if run is None:  # only now: an earlier run is not cleared for photos that cannot be read
             run = Run.create(out, "look", settings, inputs, overwrite=overwrite)
-        record.photos.append(_save_photo(run, network, result, layers, len(record.photos)))
+        record.photos.append(_save_photo(run, result, layers, fields, len(record.photos)))
         if progress is not None:
             progress(result)
     if run is None:
@@ -192,12 +197,24 @@ def _look_at(network: Network, photo: LookPhoto, layers: list[str], top: int, ru
     return LookResult(photo, predictions, tuple(units), view, projections)
 
 
-def _save_photo(run: Run, network: Network, result: LookResult, layers: list[str], number: int) -> dict[str, Any]:
+def _spread(layers: list[str]) -> list[str]:
+    """All layers, or some from the first to the last where there are many."""
+    if len(layers) <= _LAYERS:
+        return layers
+    return [layers[round(i * (len(layers) - 1) / (_LAYERS - 1))] for i in range(_LAYERS)]
+
+
+def _save_photo(
+    run: Run,
+    result: LookResult,
+    layers: list[str],
+    fields: Mapping[str, int | tuple[int, int] | None],
+    number: int,
+) -> dict[str, Any]:
     """Write a photo's pictures and give its entry in the record."""
     base = f"photos/{number:03d}"
     view = result.view
     run.save_image(base, view)
-    fields = {row.name: row.receptive_field for row in network.layers()}
     entries: dict[str, list[dict[str, Any]]] = {layer: [] for layer in layers}
     shown = result.projections
     for i, unit in enumerate(shown.projections.units if shown is not None else ()):
@@ -224,10 +241,14 @@ def _save_photo(run: Run, network: Network, result: LookResult, layers: list[str
         "view": f"{base}.png",
         "predictions": [{"class": name, "probability": value} for name, value in result.predictions],
         "layers": [
-            {"layer": layer, "receptive_field": fields.get(layer) or view.shape[0], "maps": entries[layer]}
+            {"layer": layer, "receptive_field": _side(fields.get(layer)) or view.shape[0], "maps": entries[layer]}
             for layer in layers
         ],
     }
+
+
+def _side(field: int | tuple[int, int] | None) -> int | None:
+    return max(field) if isinstance(field, tuple) else field
 
 
 def _first_filters(network: Network) -> npt.NDArray[np.float32] | None:

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from deconvnet.errors import DataError, OptionError, UnknownNameError
+from deconvnet.experiments.layers import convolutions as convolutions
 from deconvnet.experiments.patches import cut_patch
 from deconvnet.figures import ProjectionRow, projection_panel
 from deconvnet.geometry import Box
@@ -221,17 +222,12 @@ def strongest_units(network: Network, view: npt.NDArray[np.uint8], layers: Seque
     return units
 
 
-def convolutions(network: Network) -> list[str]:
-    """Names of the convolutional layers, first to last."""
-    return [row.name for row in network.layers() if row.multiply_adds and len(row.output) == 3]
-
-
 def check_layers(network: Network, layers: Sequence[str]) -> None:
     """Refuse names that are no layers of the network, offering the nearest."""
     known = [name for name, _ in network.module.named_modules() if name]
     for layer in layers:
         if layer not in known:
-            raise UnknownNameError("layer", layer, known, f"`deconvnet layers {network.name}` lists them.")
+            raise UnknownNameError("layer", layer, known, f"`deconvnet layers {network.address}` lists them.")
 
 
 def _check_photo(photo: object) -> None:

@@ -96,13 +96,13 @@ def mine_photos(
     if weights != "shipped":
         weights = str(Path(weights).resolve())
     own = network.fingerprint
-    if load(network.name, weights).fingerprint != own:
+    if load(network.address, weights).fingerprint != own:
         raise WeightsError(
             f"{weights} weights are not those of the given {network.name}: say with weights=PATH where its own lie "
             "(network.save(PATH) writes them), so that they can be found again."
         )
     inputs = {
-        "network": network.name,
+        "network": network.address,
         "weights": weights,
         "weights_sha256": own,
         "data": str(photos.root.resolve()),
@@ -164,6 +164,7 @@ def top_figure(
     rule: str = "deconvnet",
     unpool: str = "sum",
     lrn: str = "identity",
+    activations: str = "refuse",
     data: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Figure:
@@ -180,7 +181,7 @@ def top_figure(
         activates is drawn empty, and its title says that it is dead.
     maps, seed : int
         Size of the random subset, and its seed.
-    rule, unpool, lrn : str
+    rule, unpool, lrn, activations : str
         Settings of the deconvnet.
     data : path, optional
         Where the photos lie now, if they moved.
@@ -219,7 +220,8 @@ def top_figure(
         patches: list[Any] = [np.full((*nothing.shape[1:], 3), _NOTHING, np.uint8)]
         if units:
             pixels = [photos.read(w.photo) for w in winners]
-            shown = project(network, pixels, units, per_photo=range(len(units)), rule=rule, unpool=unpool, lrn=lrn)
+            settings = {"rule": rule, "unpool": unpool, "lrn": lrn, "activations": activations}
+            shown = project(network, pixels, units, per_photo=range(len(units)), **settings)
             assert isinstance(shown, PhotoProjections)
             projections = [shown.projection(i) for i in range(len(shown))]
             patches = [shown.patch(i) for i in range(len(shown))]
@@ -230,7 +232,7 @@ def top_figure(
     note = f"{len(channels)} of {found.channels} maps, top {min(found.k, _DRAWN)} of {found.count} photos" + (
         f"; {dead} maps of this layer are dead on these photos" if dead else ""
     )
-    return top_grid(blocks, title=f"{network.name} {layer}", note=note)
+    return top_grid(blocks, title=f"{network.title} {layer}", note=note)
 
 
 def reopen(run: Run, data: Path | str | None = None) -> tuple[Network, Photos]:

@@ -20,32 +20,35 @@ class LayerRow:
     ----------
     name, kind : str
         Name in the network, and class of the module.
-    kernel, stride, padding : int or None
-        Of a convolution or pool, in cells of the map it reads.
+    kernel, stride, padding : int, (int, int) or None
+        Of a convolution or pool, in cells of the map it reads; rows and columns where these differ.
     output : tuple of int
         Shape without the batch: (channels, height, width) or (units,).
     parameters : int
         Trainable weights and biases.
     multiply_adds : int
         Multiplications with a weight, for one input.
-    receptive_field, receptive_stride : int or None
+    receptive_field, receptive_stride : int, (int, int) or None
         Side of the square of input pixels that one unit sees, and the distance between neighbours' squares;
         ``None`` once a layer sees the whole input.
-    receptive_start : int or None
+    receptive_start : int, (int, int) or None
         First row (= column) that the unit at position 0 sees; negative where padding moves it out of the image.
+    measured : bool
+        Whether the receptive field was measured rather than computed, so that it may be larger than said.
     """
 
     name: str
     kind: str
-    kernel: int | None
-    stride: int | None
-    padding: int | None
+    kernel: int | tuple[int, int] | None
+    stride: int | tuple[int, int] | None
+    padding: int | tuple[int, int] | None
     output: tuple[int, ...]
     parameters: int
     multiply_adds: int
-    receptive_field: int | None
-    receptive_stride: int | None
-    receptive_start: int | None
+    receptive_field: int | tuple[int, int] | None
+    receptive_stride: int | tuple[int, int] | None
+    receptive_start: int | tuple[int, int] | None
+    measured: bool = False
 
 
 def layer_table(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[LayerRow, ...]:

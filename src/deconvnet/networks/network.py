@@ -13,10 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from deconvnet.errors import OptionError, UnknownNameError, WeightsError
+from deconvnet.errors import ModelError, OptionError, UnknownNameError, WeightsError
+from deconvnet.networks.foreign import is_foreign, load_foreign
 from deconvnet.networks.layer_table import LayerRow, layer_table
 from deconvnet.networks.preprocessing import Photo, Preprocessing
-from deconvnet.networks.registry import build, entry
+from deconvnet.networks.registry import build, entry, names
 from deconvnet.networks.weights import SHIPPED, fit_weights, read_weights, save_weights, shipped
 
 
@@ -27,17 +28,19 @@ class Network:
     Attributes
     ----------
     name : str
-        Name in the registry.
+        Name in the registry, or of a package or file and what is in it: ``torchvision:resnet50``, ``net.py:build``.
     module : nn.Module
         In evaluation mode; N x C x H x W -> N x classes scores.
     preprocessing : Preprocessing
         How photos become inputs.
     classes : tuple of str
-        One name for each class score.
+        One name for each class score; empty where the module gives none (N x classes).
     options : mapping
         What the module was built with.
     card : mapping
         Data, recipe, accuracy and licence of trained weights; empty for fresh ones.
+    address : str
+        What :func:`load` finds the network again by, from any folder; the name unless given.
     """
 
     name: str
@@ -46,6 +49,21 @@ class Network:
     classes: tuple[str, ...] = field(repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    address: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.address:
+            object.__setattr__(self, "address", self.name)
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether it is one of :func:`deconvnet.networks.names`: its forward runs its children in order."""
+        return self.name in names()
+
+    @property
+    def title(self) -> str:
+        """Its name for a heading; says so where another package's network has random weights."""
+        return self.name if self.is_builtin else str(self.card.get("title") or self.name)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -87,16 +105,25 @@ class Network:
         Returns
         -------
         ndarray of float32, (N, classes)
+            (N, 0) for a module that gives no class scores.
         """
         p = self.preprocessing
-        if not photos:
-            return np.zeros((0, len(self.classes)), np.float32)
+        if not photos or not self.classes:
+            return np.zeros((len(photos), len(self.classes)), np.float32)
         if not ten_crops:
             return self.module(p(photos)).softmax(1).numpy()
         return np.stack([self.module(p.tensor(p.ten_crops(photo))).softmax(1).mean(0).numpy() for photo in photos])
 
     def layers(self) -> tuple[LayerRow, ...]:
-        """The table of its layers (built-in networks)."""
+        """The table of a built-in network's layers; for any network see :mod:`deconvnet.experiments.layers`.
+
+        Raises
+        ------
+        ModelError
+            If it is not a built-in network.
+        """
+        if not self.is_builtin:
+            raise ModelError(f"{self.name} is no sequence of layers: deconvnet.experiments.layers tells them apart.")
         return layer_table(self.module, self.input_shape)
 
     def save(self, path: Path | str, half: bool = False) -> Path:
@@ -104,7 +131,7 @@ class Network:
         return save_weights(
             path,
             self.module,
-            network=self.name,
+            network=self.address,
             options=self.options,
             classes=self.classes,
             preprocessing=self.preprocessing,
@@ -114,16 +141,20 @@ class Network:
 
 
 def load(name: str, weights: Path | str | None = "shipped", **options: Any) -> Network:
-    """A built-in network, trained.
+    """A network with its preprocessing and class names: a built-in one, trained, or anyone's.
 
     Parameters
     ----------
     name : str
-        A built-in network's name, or the path of a weights file that deconvnet wrote.
+        A built-in network's name; ``torchvision:resnet50``, ``timm:resnet18`` or ``path/to/file.py:build`` (see
+        :mod:`deconvnet.networks.foreign`); or the path of a weights file that deconvnet wrote.
     weights : path, "shipped" or None
-        A weights file; the trained weights that come with the package; or ``None`` for fresh, random weights.
+        A weights file; the trained weights that come with the package; or ``None`` for fresh, random weights. None come
+        with networks of other packages and nothing is downloaded, so ``"shipped"`` then means random weights, always
+        the same; the network's title and card say so.
     **options
-        With ``weights=None``, the options with which to build the network.
+        With ``weights=None``, the options with which to build the network; for those of other packages and files, also
+        with a weights file.
 
     Returns
     -------
@@ -134,13 +165,20 @@ def load(name: str, weights: Path | str | None = "shipped", **options: Any) -> N
     ------
     UnknownNameError
         If there is no such network.
+    ModelError
+        If a package is not installed, a file cannot be run, or what they hold cannot be built or run.
     WeightsError
         If no trained weights come with it, or the file is missing, damaged or of another network.
     """
     if name.endswith(".safetensors"):
         if weights != "shipped":
             raise OptionError(f"{name} is a weights file itself: name a network, or give no other weights.")
-        name, weights = read_weights(name).network, name
+        stored = read_weights(name)
+        if is_foreign(stored.network):
+            return Network(**vars(load_foreign(stored.network, stored=stored, **options)))
+        name, weights = stored.network, name
+    if is_foreign(name):
+        return Network(**vars(load_foreign(name, weights, **options)))
     found = entry(name)
     if weights is None:
         module = build(name, **options).eval()
@@ -153,7 +191,8 @@ def load(name: str, weights: Path | str | None = "shipped", **options: Any) -> N
         trained = ", ".join(n for n in SHIPPED if shipped(n))
         raise WeightsError(
             f"no trained weights come with {found.name} (they do with {trained or 'none'}): "
-            "train it with `deconvnet train`, name a file with weights, or ask for random ones with weights=None."
+            "train it with `deconvnet train`, or name a file with its weights (in Python, weights=None builds it with "
+            "random ones)."
         )
     stored = read_weights(path)
     if stored.network != name:

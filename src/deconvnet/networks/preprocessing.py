@@ -15,6 +15,7 @@ from torch import Tensor
 from deconvnet.errors import DataError, OptionError
 
 Photo = npt.NDArray[np.uint8] | Image.Image
+INTERPOLATIONS = {filter.name.lower(): filter for filter in Image.Resampling}
 LONGEST = 32  # sides longer than so many times the shorter are cut first: resized, they would fill the memory
 
 
@@ -31,32 +32,48 @@ class Preprocessing:
         twice ``border``.
     mean : ndarray of float32, (C, 1, 1) or (C, input_size, input_size)
         Subtracted from pixel values 0 to 255: one number a channel, or the paper's per-pixel mean.
-    scale : float
+    scale : float, or tuple of one float a channel
         Divides the difference; 1 leaves inputs in the paper's range of about -128 to 128.
     channels : int
         3 (RGB) or 1 (grey).
     border : int
         Black pixels added on each side after the crop (LeNet-5: 2, from 28 to 32).
+    interpolation : {"bicubic", "bilinear", "nearest", "lanczos", "box", "hamming"}
+        Pillow's filter with which photos are resized.
     """
 
     input_size: int
     resize: int
     mean: npt.NDArray[np.float32] = field(repr=False)
-    scale: float = 1.0
+    scale: float | tuple[float, ...] = 1.0
     channels: int = 3
     border: int = 0
+    interpolation: str = "bicubic"
 
     def __post_init__(self) -> None:
+        if isinstance(self.scale, list | tuple):  # a list where it was read from JSON
+            object.__setattr__(self, "scale", tuple(float(each) for each in self.scale))
         if self.channels not in (1, 3):
             raise OptionError(f"a network sees 1 channel (grey) or 3 (RGB), not {self.channels}.")
         if self.border < 0 or self.crop < 1:
             raise OptionError(f"nothing is left of {self.input_size} px inside a border of {self.border} px.")
-        if not self.scale > 0:
+        scales = self.scale if isinstance(self.scale, tuple) else (self.scale,)
+        if not all(each > 0 for each in scales):
             raise OptionError(f"scale divides the inputs and must be positive, not {self.scale}.")
+        if len(scales) not in (1, self.channels):
+            raise OptionError(f"scale is one number or one for each of {self.channels} channels, not {self.scale}.")
+        if self.interpolation not in INTERPOLATIONS:
+            known = ", ".join(INTERPOLATIONS)
+            raise OptionError(f"photos cannot be resized by {self.interpolation!r}: choose from {known}.")
         if self.resize < self.crop:
             raise OptionError(f"resize ({self.resize} px) must not be smaller than the crop ({self.crop} px).")
         if self.mean.shape not in ((self.channels, 1, 1), (self.channels, self.input_size, self.input_size)):
             raise OptionError(f"a mean of shape {self.mean.shape} does not fit {self.channels} x {self.input_size} px.")
+
+    @property
+    def divisor(self) -> float | Tensor:
+        """``scale`` as inputs (N, C, H, W) are divided by it: a number, or a float32 tensor (C, 1, 1)."""
+        return torch.tensor(self.scale).reshape(-1, 1, 1) if isinstance(self.scale, tuple) else self.scale
 
     @property
     def crop(self) -> int:
@@ -121,7 +138,7 @@ class Preprocessing:
             return torch.empty((0, self.channels, self.input_size, self.input_size))
         pixels = torch.from_numpy(np.stack([np.asarray(v) for v in views])).permute(0, 3, 1, 2)
         pixels = pixels[:, : self.channels].float()
-        return (pixels - torch.from_numpy(self.mean)) / self.scale
+        return (pixels - torch.from_numpy(self.mean)) / self.divisor
 
     def __call__(self, photos: Sequence[Photo]) -> Tensor:
         """Photos as the network reads them: :meth:`view`, then :meth:`tensor`."""
@@ -129,18 +146,21 @@ class Preprocessing:
 
     def record(self) -> dict[str, Any]:
         """Everything but the mean, as JSON can hold it."""
-        return {
+        record: dict[str, Any] = {
             "input_size": self.input_size,
             "resize": self.resize,
-            "scale": self.scale,
+            "scale": list(self.scale) if isinstance(self.scale, tuple) else self.scale,
             "channels": self.channels,
             "border": self.border,
         }
+        if self.interpolation != "bicubic":  # files from before there was a choice do not name it
+            record["interpolation"] = self.interpolation
+        return record
 
     def _resized(self, photo: Photo) -> npt.NDArray[np.uint8]:
         image = photo if isinstance(photo, Image.Image) else _image(photo)
         image = image.convert("RGB" if self.channels == 3 else "L")
-        return shortest_side(image, self.resize)
+        return shortest_side(image, self.resize, INTERPOLATIONS[self.interpolation])
 
     def _finish(self, crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         if crop.ndim == 2:
@@ -161,7 +181,9 @@ def _image(pixels: npt.NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def shortest_side(image: Image.Image, side: int) -> npt.NDArray[np.uint8]:
+def shortest_side(
+    image: Image.Image, side: int, interpolation: Image.Resampling = Image.Resampling.BICUBIC
+) -> npt.NDArray[np.uint8]:
     """Resize so that the shortest side has ``side`` pixels, keeping the shape.
 
     Of a photo more than 32 times as long as it is wide, the middle of the longer side is taken first.
@@ -178,7 +200,7 @@ def shortest_side(image: Image.Image, side: int) -> npt.NDArray[np.uint8]:
         width, height = image.size
     ratio = side / min(width, height)
     size = (max(side, round(width * ratio)), max(side, round(height * ratio)))
-    return np.asarray(image if size == image.size else image.resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(image if size == image.size else image.resize(size, interpolation))
 
 
 def center_crop(pixels: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:

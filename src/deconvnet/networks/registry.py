@@ -79,7 +79,12 @@ def entry(name: str) -> NetworkEntry:
     try:
         return _BY_NAME[name]
     except KeyError:
-        raise UnknownNameError("network", name, _BY_NAME, "`deconvnet networks` lists them.") from None
+        raise UnknownNameError(
+            "network",
+            name,
+            _BY_NAME,
+            "`deconvnet networks` lists them; others are torchvision:NAME, timm:NAME and FILE.py:NAME.",
+        ) from None
 
 
 def build(name: str, **options: Any) -> nn.Module:

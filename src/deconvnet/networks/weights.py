@@ -107,6 +107,17 @@ def save_weights(
     return Path(path)
 
 
+def is_own(path: Path | str) -> bool:
+    """Whether a file is one that :func:`save_weights` wrote."""
+    if Path(path).suffix != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == FORMAT
+    except (SafetensorError, OSError):
+        return False
+
+
 def read_weights(path: Path | str) -> Weights:
     """Read a weights file.
 

@@ -1,0 +1,52 @@
+"""``deconvnet sweep``: the engine beside plain autograd on everyone's networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("sweep")(sweep)
+
+
+def sweep(
+    networks: Annotated[
+        list[str] | None,
+        typer.Argument(help="torchvision:NAME, timm:NAME or FILE.py:NAME; the full list unless given."),
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="JSON lines to write as results come; what is in it is not done again.")
+    ] = None,
+    table: Annotated[Path | None, typer.Option(help="Markdown page to write.")] = None,
+) -> None:
+    """Project a unit of each network and compare with plain autograd: right, or refused with a reason."""
+    import datetime
+
+    from deconvnet.errors import ModelError, OptionError
+    from deconvnet.experiments.sweep import Swept, sweep_names, sweep_table
+    from deconvnet.experiments.sweep import sweep as compare
+    from deconvnet.runs.files import write_bytes
+
+    for path in (record, table):
+        if path is not None and not path.parent.is_dir():
+            raise OptionError(f"{path} cannot be written: there is no folder {path.parent}; make it or name another.")
+
+    def tell(one: Swept) -> None:
+        errors = [check.error for check in one.checks]
+        worst = f"error {max(errors):.0e}" if errors else ""
+        typer.echo(f"{one.network:40} {one.outcome:8} {worst:12} {one.seconds:5.1f} s  {one.reason}")
+
+    rows = compare(networks or sweep_names(), record, tell)
+    if table is not None:
+        page = sweep_table(rows, "deconvnet sweep", datetime.date.today().isoformat())
+        write_bytes(table, page.encode())
+    bad = [one.network for one in rows if one.outcome in ("wrong", "failed")]
+    typer.echo(
+        f"{len(rows)} networks, {sum(one.outcome == 'right' for one in rows)} right, {len(bad)} wrong or failed."
+    )
+    if bad:
+        raise ModelError(f"the engine is wrong or fails on {', '.join(bad)}: please report it.")
