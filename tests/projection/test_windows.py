@@ -431,3 +431,14 @@ def test_crops_hold_windows_and_pixels_are_made_when_asked_for() -> None:
     assert pixels is found.pixels
     assert pixels.shape == (3, 3, 112, 112)
     assert pixels.dtype == np.float64
+
+
+def test_models_in_channels_last_are_computed_whole() -> None:
+    torch.manual_seed(0)
+    net = zfnet(5, 128, 16).eval().to(memory_format=torch.channels_last)
+    photos = torch.randn(4, 3, 128, 128)
+    units = [Unit("conv3", i, (3, 3)) for i in range(4)]
+    near = project(net, photos, units, photos=range(4), seed="one")
+    whole = project(net, photos, units, photos=range(4), seed="one", windows=False)
+    assert np.array_equal(near.activations, whole.activations)  # the very same forward pass
+    assert np.allclose(near.pixels, whole.pixels, rtol=1e-5, atol=1e-6)

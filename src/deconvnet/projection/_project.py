@@ -114,6 +114,11 @@ def project(
     -----
     A forward pass ends once all asked layers have run; if the model fails after that (a classifier that does not fit
     the photo's size), the projections are not concerned.
+
+    Of three or more photos whose units all have positions, later ones may be computed on the units' windows alone. A
+    convolution of another size may round differently; where two cells of a max pool are equal but for that, the other
+    one may become the switch. That was not seen in torch's default memory layout; models in ``channels_last`` are
+    computed whole. ``windows=False`` rules it out.
     """
     settings = _settings(rule, unpool, lrn, seed, activations, batch_size, windows, memory)
     wanted = [unit if isinstance(unit, Unit) else Unit.parse(unit) for unit in units]
@@ -132,7 +137,7 @@ def project(
     fields: dict[str, LayerField] = {}
     # Of a photo whose units all have positions, windows alone may do; another photo, or one of them, shows the way.
     placed = {photo for photo, indices in by_photo.items() if all(jobs[index][0].position for index in indices)}
-    crop = windows and len(placed) > 2
+    crop = windows and len(placed) > 2 and not _channels_last(model)
     if crop:
         order.sort(key=lambda photo: photo in placed)
     count = min(batch_size, max(1, len(order) - len(placed))) if crop else batch_size
@@ -174,6 +179,14 @@ def project(
         lrn=lrn,
         seed=settings.seed,
         activation_policy=activations,
+    )
+
+
+def _channels_last(model: nn.Module) -> bool:
+    """Whether convolution weights lie in the channels-last layout, in which convolutions round by their size."""
+    return any(
+        p.ndim == 4 and not p.is_contiguous() and p.is_contiguous(memory_format=torch.channels_last)
+        for p in model.parameters()
     )
 
 
