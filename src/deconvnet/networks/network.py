@@ -170,6 +170,7 @@ def load(name: str, weights: Path | str | None = "shipped", **options: Any) -> N
     WeightsError
         If no trained weights come with it, or the file is missing, damaged or of another network.
     """
+    stored = None
     if name.endswith(".safetensors"):
         if weights != "shipped":
             raise OptionError(f"{name} is a weights file itself: name a network, or give no other weights.")
@@ -194,7 +195,7 @@ def load(name: str, weights: Path | str | None = "shipped", **options: Any) -> N
             "train it with `deconvnet train`, or name a file with its weights (in Python, weights=None builds it with "
             "random ones)."
         )
-    stored = read_weights(path)
+    stored = stored or read_weights(path)
     if stored.network != name:
         raise WeightsError(f"{path} holds weights of {stored.network}, not of {name}.")
     try:

@@ -228,6 +228,26 @@ def _shared(stages: tuple[Stage, ...], epochs: int) -> tuple[Stage, ...]:
     return tuple(out)
 
 
+_CALTECH = Recipe(
+    name="caltech101",
+    about="the weights in the package: smooth start, small photos first, classes evened out, AdamW",
+    network="zfnet",
+    options={"fc_width": 1024},
+    stages=(Stage(64, 18, 0.1), Stage(96, 12, 0.2), Stage(128, 16, 0.4)),
+    batch_size=32,
+    optimizer="adamw",
+    learning_rate=8e-4,
+    weight_decay=0.2,
+    first_layer_rate=2.0,
+    warmup=0.5,
+    initialization="smooth",
+    scale=58.0,
+    resize=144 / 128,
+    augmentation=Augmentation(area=0.5, brightness=0.2, tint=0.05),
+    balance=(40, 80),
+    label_smoothing=0.1,
+)
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -258,43 +278,16 @@ RECIPES = {
             augmentation=Augmentation(area=0.5, brightness=0.2, tint=0.05),
             label_smoothing=0.1,
         ),
-        Recipe(
-            name="caltech101",
-            about="the weights in the package: smooth start, small photos first, classes evened out, AdamW",
-            network="zfnet",
-            options={"fc_width": 1024},
-            stages=(Stage(64, 18, 0.1), Stage(96, 12, 0.2), Stage(128, 16, 0.4)),
-            batch_size=32,
-            optimizer="adamw",
-            learning_rate=8e-4,
-            weight_decay=0.2,
-            first_layer_rate=2.0,
-            warmup=0.5,
-            initialization="smooth",
-            scale=58.0,
-            resize=144 / 128,
-            augmentation=Augmentation(area=0.5, brightness=0.2, tint=0.05),
-            balance=(40, 80),
-            label_smoothing=0.1,
-        ),
-        Recipe(
+        _CALTECH,
+        replace(
+            _CALTECH,
             name="caltech101-finish",
             about="goes on from trained weights (--start): classes alike, stronger crops and colours, blends",
-            network="zfnet",
-            options={"fc_width": 1024},
             stages=(Stage(128, 12, 0.5),),
-            batch_size=32,
-            optimizer="adamw",
             learning_rate=3e-4,
-            weight_decay=0.2,
-            first_layer_rate=2.0,
             warmup=0.3,
-            initialization="smooth",
-            scale=58.0,
-            resize=144 / 128,
             augmentation=Augmentation(area=0.35, brightness=0.3, tint=0.1),
             balance=(60, 60),
-            label_smoothing=0.1,
             mixup=0.2,
         ),
         Recipe(
