@@ -1,0 +1,229 @@
+"""How each kind of step computes its changed windows from those of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deconvnet.incremental import spans as arithmetic
+from deconvnet.incremental.fields import Field, Place
+from deconvnet.incremental.simplify import Convolution, fill_in
+from deconvnet.incremental.spans import Spans
+
+
+class Batch(Protocol):
+    """What a kernel may ask for while a batch of windows goes through the steps."""
+
+    def window(self, step: int, want: Place, border: float = 0.0) -> Tensor:
+        """The positions ``want`` of a step's value, (N, ..., h, ..., w, ...)."""
+        ...
+
+    def fresh(self, step: int) -> bool:
+        """Whether nobody needs the value after this step, so that it may be overwritten."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many windows."""
+        ...
+
+
+class Kernel(Protocol):
+    """One step on windows."""
+
+    makes_new: bool
+
+    @property
+    def axes(self) -> tuple[int, int]:
+        """Which axes of its value are rows and columns."""
+        ...
+
+    @property
+    def fields(self) -> tuple[int, ...]:
+        """The steps whose windows it reads."""
+        ...
+
+    def spans(self, inputs: Sequence[Spans]) -> Spans:
+        """Which positions change, from which positions of ``fields`` do."""
+        ...
+
+    def run(self, batch: Batch, want: Place) -> Tensor:
+        """The value in the windows ``want``."""
+        ...
+
+    def reads_beyond(self) -> bool:
+        """Whether it reads inputs outside their own windows, so that their clean values are needed."""
+        ...
+
+
+@dataclass
+class Sliding:
+    """Convolution and pooling: the output's window reads the input's window with its surroundings."""
+
+    source: int
+    extent: tuple[int, int]
+    stride: tuple[int, int]
+    before: tuple[int, int]
+    size: tuple[int, int]
+    border: float
+    operation: Callable[[Tensor, Place], Tensor]
+    axes: tuple[int, int] = (2, 3)
+    makes_new = True
+
+    @property
+    def fields(self) -> tuple[int, ...]:
+        return (self.source,)
+
+    def spans(self, inputs: Sequence[Spans]) -> Spans:
+        return arithmetic.slide(inputs[0], self.extent, self.stride, self.before, self.size)
+
+    def run(self, batch: Batch, want: Place) -> Tensor:
+        seen = Place(
+            want.top * self.stride[0] - self.before[0],
+            want.left * self.stride[1] - self.before[1],
+            (want.height - 1) * self.stride[0] + self.extent[0],
+            (want.width - 1) * self.stride[1] + self.extent[1],
+        )
+        return self.operation(batch.window(self.source, seen, self.border), want)
+
+    def reads_beyond(self) -> bool:
+        return True
+
+
+@dataclass
+class Pointwise:
+    """Each position from the same position of the inputs, of which some may be constants."""
+
+    target: Callable[..., Any]
+    args: Any
+    kwargs: dict[str, Any]
+    fields: tuple[int, ...]
+    axes: tuple[int, int]
+    constants: dict[int, Tensor | Field] = field(default_factory=dict)
+    makes_new = True
+
+    def spans(self, inputs: Sequence[Spans]) -> Spans:
+        return arithmetic.union(list(inputs))
+
+    def run(self, batch: Batch, want: Place) -> Tensor:
+        def value(step: int) -> Tensor:
+            constant = self.constants.get(step)
+            if isinstance(constant, Field):
+                nowhere = Place(torch.zeros_like(want.top), torch.zeros_like(want.left), 0, 0)
+                return constant.read(nowhere, want)
+            return batch.window(step, want) if constant is None else constant
+
+        if self.target is torch.ops.aten.relu.default and batch.fresh(self.fields[0]):
+            return value(self.fields[0]).relu_()
+        return self.target(*fill_in(self.args, value), **fill_in(self.kwargs, value))
+
+    def reads_beyond(self) -> bool:
+        return len(self.fields) > 1
+
+
+@dataclass
+class Reshaped:
+    """The same positions under other axes."""
+
+    source: int
+    operation: Callable[[Tensor, int, int], Tensor]
+    axes: tuple[int, int]
+    makes_new = False
+
+    @property
+    def fields(self) -> tuple[int, ...]:
+        return (self.source,)
+
+    def spans(self, inputs: Sequence[Spans]) -> Spans:
+        return inputs[0]
+
+    def run(self, batch: Batch, want: Place) -> Tensor:
+        return self.operation(batch.window(self.source, want), want.height, want.width)
+
+    def reads_beyond(self) -> bool:
+        return False
+
+
+@dataclass
+class Padded:
+    """Padding of the map by a value, or cropping."""
+
+    source: int
+    before: tuple[int, int]
+    size: tuple[int, int]
+    border: float
+    axes: tuple[int, int]
+    makes_new = False
+
+    @property
+    def fields(self) -> tuple[int, ...]:
+        return (self.source,)
+
+    def spans(self, inputs: Sequence[Spans]) -> Spans:
+        return arithmetic.shift(inputs[0], self.before, self.size)
+
+    def run(self, batch: Batch, want: Place) -> Tensor:
+        seen = Place(want.top - self.before[0], want.left - self.before[1], want.height, want.width)
+        return batch.window(self.source, seen, self.border)
+
+    def reads_beyond(self) -> bool:
+        return True
+
+
+def convolution(step: int, found: Convolution, size: tuple[int, int]) -> Sliding:
+    """A convolution's kernel."""
+    kernel = found.weight.shape[2:]
+    extent = ((kernel[0] - 1) * found.dilation[0] + 1, (kernel[1] - 1) * found.dilation[1] + 1)
+
+    def operation(x: Tensor, _want: Place) -> Tensor:
+        return F.conv2d(x, found.weight, found.bias, found.stride, 0, found.dilation, found.groups)
+
+    return Sliding(step, extent, found.stride, found.padding[:2], size, 0.0, operation)
+
+
+def max_pool(step: int, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], size: tuple[int, int]) -> Sliding:
+    """A max pool's kernel; beyond the map lies -inf."""
+    extent = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
+
+    def operation(x: Tensor, _want: Place) -> Tensor:
+        return F.max_pool2d(x, tuple(kernel), tuple(stride), 0, tuple(dilation))
+
+    return Sliding(step, extent, (stride[0], stride[1]), (padding[0], padding[1]), size, -torch.inf, operation)
+
+
+def average_pool(
+    step: int,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    count_padding: bool,
+    divisor: int | None,
+    before: tuple[int, int],
+    size: tuple[int, int],
+) -> Sliding:
+    """An average pool's kernel, ``before`` being the input's height and width; windows at the border are divided by fewer."""
+    counts = [_counts(kernel[i], stride[i], padding[i], count_padding, before[i], size[i]) for i in (0, 1)]
+
+    def operation(x: Tensor, want: Place) -> Tensor:
+        total = F.avg_pool2d(x, tuple(kernel), tuple(stride), divisor_override=divisor or 1)
+        if divisor:
+            return total
+        rows = counts[0].to(x)[want.top[:, None] + torch.arange(want.height, device=x.device)]
+        columns = counts[1].to(x)[want.left[:, None] + torch.arange(want.width, device=x.device)]
+        return total / (rows[:, None, :, None] * columns[:, None, None, :])
+
+    return Sliding(step, (kernel[0], kernel[1]), (stride[0], stride[1]), (padding[0], padding[1]), size, 0.0, operation)
+
+
+def _counts(kernel: int, stride: int, padding: int, count_padding: bool, before: int, size: int) -> Tensor:
+    """How many positions along one axis each output averages."""
+    first = torch.arange(size) * stride - padding
+    last = (first + kernel).clamp(max=before + padding)
+    if not count_padding:
+        first, last = first.clamp(min=0), last.clamp(max=before)
+    return last - first

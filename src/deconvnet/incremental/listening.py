@@ -1,0 +1,47 @@
+"""Hearing what chosen layers of a model give, while it runs in evaluation mode, and leaving it as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+from deconvnet.errors import ModelError, UnknownNameError
+
+
+@contextmanager
+def listening(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Give the mapping into which each pass puts the layers' outputs.
+
+    Raises
+    ------
+    UnknownNameError
+        If the model has no such layer.
+    ModelError
+        If a layer gives no feature maps.
+    """
+    modules = dict(model.named_modules())
+    for name in layers:
+        if name not in modules:
+            raise UnknownNameError("layer", name, [known for known in modules if known])
+    heard: dict[str, Tensor] = {}
+
+    def hear(name: str):
+        def keep(_module: nn.Module, _inputs: object, output: object) -> None:
+            if not isinstance(output, Tensor) or output.dim() not in (2, 4):
+                raise ModelError(f"{name} gives no feature maps (N, C, H, W): ask for another layer.")
+            heard[name] = output.clone()  # what follows may change it in place
+
+        return keep
+
+    modes = {module: module.training for module in model.modules()}
+    hooks = [modules[name].register_forward_hook(hear(name)) for name in layers]
+    try:
+        model.eval()
+        yield heard
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, training in modes.items():
+            module.training = training
