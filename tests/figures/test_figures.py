@@ -102,7 +102,9 @@ def test_panel_marks_the_receptive_field_also_where_it_leaves_the_photo() -> Non
 
 
 def test_panel_says_when_nothing_is_projected() -> None:
-    shown = " ".join(words(projection_panel(PHOTO, [row("conv5:1", activation=-1.0), row("conv5:2", scale=0.0)])))
+    shown = " ".join(
+        words(projection_panel(PHOTO, [row("conv5:1", activation=-1.0, scale=0.0), row("conv5:2", scale=0.0)]))
+    )
     assert "not active, projects to nothing" in shown
     assert "nothing comes back" in shown
 

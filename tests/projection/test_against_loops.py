@@ -10,6 +10,7 @@ import torch
 from tests.reference import deconvnet_loops as loops
 from torch import nn
 
+from deconvnet.errors import OptionError
 from deconvnet.projection import project
 
 
@@ -102,3 +103,48 @@ def test_overlapping_pools_share_switches_here() -> None:
     for i in range(3):
         for j in range(i):
             assert np.abs(results[i].pixels - results[j].pixels).max() > 1e-3 * np.abs(results[i].pixels).max()
+
+
+@pytest.mark.parametrize("windows", [True, False])
+@pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
+def test_a_unit_that_is_not_active_is_projected_if_asked_for(rule: str, windows: bool) -> None:
+    model, image = net(torch.float64), photo(torch.float64)
+    layers = as_loops(model)
+    for layer in (4, 5, 7, 10):
+        activations = loops.forward(layers, image[0].numpy())[layer + 1]
+        cell = tuple(int(axis) for axis in np.unravel_index(np.argmin(activations), activations.shape))
+        assert activations[cell] <= 0
+        unit = f"{layer}:{cell[0]}" + (f"@{cell[1]},{cell[2]}" if len(cell) == 3 else "")
+        options = {"rule": rule, "windows": windows, "seed": "one"}
+        found = project(model, image, [unit], **options, inactive="project")
+        expected = loops.project(layers, image[0].numpy(), layer + 1, cell, rule=rule, seed="one", inactive="project")
+        assert np.abs(expected).max() > 1e-6 or (layer == 5 and rule != "deconvnet")  # the ReLU's own mask
+        assert np.abs(found.pixels[0] - expected).max() <= 1e-9 * np.abs(expected).max()
+        assert list(found.active) == [False]
+        assert found.inactive == "project"
+        assert found.windowed[0] == (windows and layer < 10)
+        assert not project(model, image, [unit], **options).pixels.any()
+
+
+def test_a_unit_that_is_not_active_is_projected_on_cropped_photos_too() -> None:
+    """Of several photos the later ones are computed on windows alone."""
+    model = net(torch.float64)
+    several = torch.randn((5, 3, 20, 20), generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    layers = as_loops(model)
+    maps = [loops.forward(layers, each.numpy())[5][:, 2, 1] for each in several]
+    units = [f"4:{int(np.argmin(values))}@2,1" for values in maps]
+    every = project(model, several, units, photos=range(5), seed="one", inactive="project")
+    assert not every.active.any()
+    assert every.windowed.all()
+    assert not project(model, several, units, photos=range(5), seed="one").pixels.any()
+    for index, unit in enumerate(every.units):
+        cell = (unit.channel, 2, 1)
+        expected = loops.project(layers, several[index].numpy(), 5, cell, seed="one", inactive="project")
+        assert np.abs(every.pixels[index] - expected).max() <= 1e-9 * np.abs(expected).max()
+
+
+def test_nothing_to_start_from_is_refused() -> None:
+    with pytest.raises(OptionError, match='give seed="one" too'):
+        project(net(torch.float64), photo(torch.float64), ["4:1"], inactive="project")
+    with pytest.raises(OptionError, match="inactive='all' is not known: choose from nothing, project"):
+        project(net(torch.float64), photo(torch.float64), ["4:1"], seed="one", inactive="all")

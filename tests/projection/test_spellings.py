@@ -244,6 +244,51 @@ def test_an_activation_is_named_by_its_layer_and_only_if_on_the_path() -> None:
         project(lenet, photo, ["conv2:0"])
 
 
+@pytest.mark.parametrize("between", [nn.Dropout(0.1), nn.Dropout2d(0.1), nn.Identity(), nn.AlphaDropout(0.1)])
+def test_a_refusal_names_the_activation_not_the_dropout_behind_it(between: nn.Module) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), between, nn.Conv2d(4, 4, 3))
+    with pytest.raises(ModelError, match="layer '1' applies gelu"):
+        project(model, torch.randn(1, 3, 12, 12), ["3:0"])
+
+
+@pytest.mark.parametrize(
+    ("six", "name"),
+    [
+        (nn.ReLU6(), "layer '1' applies ReLU6,"),
+        (nn.ReLU6(inplace=True), "layer '1' applies ReLU6,"),
+        (nn.Hardtanh(0, 6), "layer '1' applies ReLU6,"),
+        (nn.Hardtanh(), "layer '1' applies hardtanh,"),
+    ],
+)
+def test_relu6_is_called_so(six: nn.Module, name: str) -> None:
+    with pytest.raises(ModelError, match=name):
+        project(nn.Sequential(nn.Conv2d(3, 4, 3), six, nn.Conv2d(4, 4, 3)), torch.randn(1, 3, 12, 12), ["2:0"])
+
+
+LINEAR: dict[str, Function] = {
+    "unfold": lambda x: x.unfold(2, 3, 2).sum(-1),
+    "im2col": lambda x: F.fold(F.unfold(x, 3, padding=1) * 0.5, (x.shape[2], x.shape[3]), 3, padding=1),
+    "a constant made like the signal": lambda x: x + torch.linspace(-1, 1, x.shape[1]).view(1, -1, 1, 1).to(x),
+    "type_as": lambda x: x * torch.arange(x.shape[1]).view(1, -1, 1, 1).type_as(x),
+    "expand_as": lambda x: x - torch.ones(x.shape[1], 1, 1).expand_as(x),
+}
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_what_is_linear_is_not_refused(name: str) -> None:
+    """The deconvnet's step there is the transposed step: what autograd does."""
+    torch.manual_seed(2)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Identity(), nn.Conv2d(4, 4, 3)).double()
+    model[1].forward = LINEAR[name]  # type: ignore[method-assign]
+    photo = torch.randn(1, 3, 14, 14, dtype=torch.float64)
+    found = project(model, photo, ["2:1"], seed="one", inactive="project")
+    pixels = photo.clone().requires_grad_()
+    row, column = found.units[0].position or (0, 0)
+    (truth,) = torch.autograd.grad(model(pixels)[0, 1, row, column], pixels)
+    np.testing.assert_allclose(found.pixels[0], truth[0].numpy(), atol=1e-12)
+    assert (found.boxes[0] is not None) == (name not in ("unfold", "im2col"))
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 def test_scripted_code_is_refused() -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), torch.jit.script(nn.ReLU()), nn.Conv2d(2, 2, 3))

@@ -83,6 +83,31 @@ class Dilated(nn.Sequential):
         )  # fmt: skip
 
 
+class Shuffling(nn.Module):
+    """Channel shuffles by views and by torch, average pooling of several kinds, adaptive pooling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.low = nn.Conv2d(3, 12, 3, padding=1), nn.Conv2d(12, 12, 3, groups=3, padding=1)
+        self.high, self.top = nn.Conv2d(12, 8, 3, groups=4), nn.Conv2d(8, 6, 2)
+        self.inner, self.counted = nn.AvgPool2d(3, 2, padding=1, count_include_pad=False), nn.AvgPool2d(3, 1, padding=1)
+        self.shuffle, self.adaptive = nn.ChannelShuffle(4), nn.AdaptiveAvgPool2d((8, 8))
+        self.out = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.by_views(self.stem(x).relu(), 3)
+        x = self.inner(F.relu(self.low(x)))  # 32
+        x = self.shuffle(self.adaptive(x))  # 8
+        x = self.counted(F.relu(self.high(x), inplace=True)) * 2  # 6
+        n, c, h, w = x.shape
+        return self.out(self.top(x.reshape(n, 2, c // 2, h, w).permute(0, 2, 1, 3, 4).reshape(n, c, h, w).relu_()))
+
+    @staticmethod
+    def by_views(x: Tensor, groups: int) -> Tensor:
+        n, c, h, w = x.shape
+        return x.view(n, groups, c // groups, h, w).transpose(1, 2).contiguous().view(n, -1, h, w)
+
+
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] = {
     "zfnet": (lambda: zfnet(5, 112, 16, widths=(10, 12, 8)), (3, 112, 112), "conv5"),
     "zfnet conv1": (lambda: zfnet(5, 96, 16, widths=(10, 12, 8)), (3, 96, 96), "conv1"),
@@ -92,6 +117,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], str]] = {
     "residual": (Residual, (3, 47, 50), "out"),
     "joining": (Joining, (3, 30, 41), "out"),
     "dilated": (Dilated, (3, 33, 30), "8"),
+    "shuffling": (Shuffling, (3, 64, 64), "out"),
 }  # fmt: skip
 
 
@@ -161,7 +187,7 @@ def test_windows_equal_the_whole_maps(name: str) -> None:
 @pytest.mark.parametrize("lrn", ["identity", "grad"])
 @pytest.mark.parametrize("unpool", ["sum", "place", "mean"])
 @pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
-@pytest.mark.parametrize("name", ["zfnet", "residual", "joining", "dilated"])
+@pytest.mark.parametrize("name", ["zfnet", "residual", "joining", "dilated", "shuffling"])
 def test_every_option(name: str, rule: str, unpool: str, lrn: str) -> None:
     model, one = build(name), photos(name, 1)
     units = everywhere(model, NETS[name][2], one)
@@ -314,6 +340,60 @@ def test_what_has_no_windows_goes_through_the_whole_maps() -> None:
     alone = project(Net(), images, placed, photos=range(3))
     assert not alone.windowed.any()
     assert_equal(alone, project(Net(), images, placed, photos=range(3), windows=False), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layout", "reason"),
+    [
+        (lambda x: x.transpose(2, 3), "rearranges cells"),
+        (lambda x: x.view(len(x), -1, 2, x.shape[2] // 2, x.shape[3]).transpose(2, 3).reshape(x.shape), "cells"),
+        (lambda x: x.transpose(0, 1).reshape(x.shape), "may rearrange photos"),
+        (lambda x: x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2), "rearranges cells"),
+        (lambda x: F.adaptive_avg_pool2d(x, (5, 7)), "windows of unlike sizes"),
+    ],
+)
+def test_views_that_move_more_than_maps_go_through_the_whole_maps(
+    layout: Callable[[Tensor], Tensor], reason: str
+) -> None:
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Identity(), nn.Conv2d(4, 4, 3, padding=1)).double()
+    model[1].forward = layout  # type: ignore[method-assign]
+    four = torch.randn(4, 3, 12, 12, dtype=torch.float64)  # as many photos as maps: shapes alone tell nothing
+    found = project(model, four, ["2:1@3,4"], seed="one", inactive="project", batch_size=4)
+    assert not found.windowed.any()
+    assert reason in found.whole_maps["2"]
+    for number in range(1, 4) if "photos" not in reason else ():
+        pixels = four[number : number + 1].clone().requires_grad_()
+        (truth,) = torch.autograd.grad(model(pixels)[0, 1, 3, 4], pixels)
+        np.testing.assert_allclose(found.pixels[number], truth[0].numpy(), atol=1e-12)
+
+
+def test_in_place_steps_do_not_reach_a_branch_that_looks_on() -> None:
+    """A sum passes one and the same signal down both branches; a map goes up through a ReLU and past it."""
+
+    class Fork(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(4)
+            self.first, self.second, self.third = (nn.Conv2d(n, 5, 3, padding=1) for n in (1, 5, 5))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x)
+            y = self.second(x.relu()) + x
+            return self.third(y.clone().relu() + y)
+
+    model, several = Fork().double(), torch.randn(6, 1, 26, 26, dtype=torch.float64)
+    units = [Unit("third", c % 5, (4 * c, 12)) for c in range(6)]
+    for rule in ("deconvnet", "guided", "gradient"):
+        options: dict[str, Any] = {"photos": range(6), "seed": "one", "inactive": "project", "rule": rule}
+        forwards: list[int] = []
+        with Watching(model, forwards):
+            found = project(model, several, units, **options)
+        assert forwards == [1]
+        assert found.windowed.all()
+        expected = project(model, several, units, windows=False, **options)
+        np.testing.assert_allclose(found.activations, expected.activations, atol=1e-12)
+        np.testing.assert_allclose(found.pixels, expected.pixels, atol=1e-12 * np.abs(expected.pixels).max())
 
 
 def test_a_rule_of_ones_own_sees_whole_maps() -> None:

@@ -72,13 +72,14 @@ def project(
     unpool: str = "sum",
     lrn: str = "identity",
     seed: str = "activation",
+    inactive: str = "nothing",
 ) -> Array:
     """Project one unit (channel, or channel, row, column) of the output of layer number ``depth`` - 1."""
     maps = forward(layers, photo)
     # "To examine a given convnet activation, we set all other activations in the layer to zero"
     signal = np.zeros_like(maps[depth])
     value = maps[depth][unit]
-    if value <= 0:
+    if value <= 0 and inactive == "nothing":
         return np.zeros_like(maps[0])
     signal[unit] = value if seed == "activation" else 1.0
     # "and pass the feature maps as input to the attached deconvnet layer."

@@ -44,9 +44,13 @@ def sweep(
     if table is not None:
         page = sweep_table(rows, "deconvnet sweep", datetime.date.today().isoformat())
         write_bytes(table, page.encode())
+    right = sum(one.outcome == "right" for one in rows)
     bad = [one.network for one in rows if one.outcome in ("wrong", "failed")]
-    typer.echo(
-        f"{len(rows)} networks, {sum(one.outcome == 'right' for one in rows)} right, {len(bad)} wrong or failed."
-    )
+    missing = [one for one in rows if one.outcome == "not run"]
+    told = f", {len(missing)} not run" if missing else ""
+    typer.echo(f"{len(rows)} networks, {right} right, {len(bad)} wrong or failed{told}.")
     if bad:
         raise ModelError(f"the engine is wrong or fails on {', '.join(bad)}: please report it.")
+    if missing:
+        names = ", ".join(one.network for one in missing)
+        raise ModelError(f"{names} could not be built or run, so nothing is known of them ({missing[0].reason})")

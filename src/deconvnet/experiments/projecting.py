@@ -122,6 +122,7 @@ class PhotoProjections:
                 "lrn": p.lrn,
                 "seed": p.seed,
                 "activation_policy": p.activation_policy,
+                "inactive": p.inactive,
             },
         )
         return Path(path)
@@ -129,7 +130,7 @@ class PhotoProjections:
 
 def project(
     network: Network | nn.Module,
-    photos: Sequence[Photo] | Photo | Tensor,
+    photos: Sequence[Photo] | Photo | Tensor | Sequence[Tensor],
     units: Sequence[Unit | str] | Unit | str,
     **options: Any,
 ) -> PhotoProjections | Projections:
@@ -141,12 +142,12 @@ def project(
         A network from :func:`deconvnet.load`, or any PyTorch network.
     photos : photos or Tensor
         For a ``Network``: PIL images or uint8 arrays (H, W, 3), one or several. For a plain module (or a ``Network``
-        whose input is at hand): its input, a float tensor (N, C, H, W).
+        whose input is at hand): its input, a float tensor (N, C, H, W); several tensors if it takes several.
     units : unit or sequence of units
         Addresses such as ``"conv5:17"`` (the map's strongest position) or ``"conv5:17@6,4"``.
     **options
-        ``rule``, ``unpool``, ``lrn``, ``seed``, ``photos`` and the others of :func:`deconvnet.projection.project`
-        (``per_photo`` for its ``photos``).
+        ``rule``, ``unpool``, ``lrn``, ``seed``, ``inactive``, ``photos`` and the others of
+        :func:`deconvnet.projection.project` (``per_photo`` for its ``photos``).
 
     Returns
     -------
@@ -167,8 +168,9 @@ def project(
     wanted = [units] if isinstance(units, Unit | str) else list(units)
     if "per_photo" in options:
         options["photos"] = options.pop("per_photo")
-    if isinstance(photos, torch.Tensor):  # also for a Network: its preprocessed input
-        return project_tensor(network.module if isinstance(network, Network) else network, photos, wanted, **options)
+    if _are_tensors(photos):  # also for a Network: its preprocessed input
+        inputs: Any = photos
+        return project_tensor(network.module if isinstance(network, Network) else network, inputs, wanted, **options)
     if not isinstance(network, Network):
         raise OptionError("a plain module takes a float tensor (N, C, H, W); photos need a network of deconvnet.load.")
     several: list[Any] = list(photos) if isinstance(photos, list | tuple) else [photos]
@@ -181,8 +183,10 @@ def project(
     return PhotoProjections(found, views)
 
 
-def strongest_units(network: Network, view: npt.NDArray[np.uint8], layers: Sequence[str], top: int) -> list[Unit]:
-    """The strongest active maps of layers in one photo, each at its strongest position.
+def strongest_units(
+    network: Network, view: npt.NDArray[np.uint8], layers: Sequence[str], top: int, active: bool = True
+) -> list[Unit]:
+    """The strongest maps of layers in one photo, each at its strongest position.
 
     Parameters
     ----------
@@ -192,7 +196,9 @@ def strongest_units(network: Network, view: npt.NDArray[np.uint8], layers: Seque
     layers : sequence of str
         Layer names.
     top : int
-        At most so many maps a layer; maps that are not active are left out.
+        At most so many maps a layer.
+    active : bool
+        Leave out maps that are not active.
 
     Returns
     -------
@@ -216,7 +222,7 @@ def strongest_units(network: Network, view: npt.NDArray[np.uint8], layers: Seque
         found = mined[layer]
         values = found.values[:, 0]
         order = np.argsort(-values, kind="stable")[:top]
-        for channel in order[values[order] > 0]:
+        for channel in order[values[order] > 0] if active else order:
             row, column = (int(c) for c in found.positions[channel, 0])
             units.append(Unit(layer, int(channel), (row, column) if found.spatial else None))
     return units
@@ -228,6 +234,11 @@ def check_layers(network: Network, layers: Sequence[str]) -> None:
     for layer in layers:
         if layer not in known:
             raise UnknownNameError("layer", layer, known, f"`deconvnet layers {network.address}` lists them.")
+
+
+def _are_tensors(photos: object) -> bool:
+    several = photos if isinstance(photos, list | tuple) else [photos]
+    return bool(several) and all(isinstance(each, torch.Tensor) for each in several)
 
 
 def _check_photo(photo: object) -> None:

@@ -127,8 +127,10 @@ def _draw(
     cell = 3 * side + 2 * _GAP
     used = sheet.text(address, left, top, size=8, bold=True, room=cell * 0.45)
     scale = display_scale(row.projection)
-    if row.activation <= 0:
+    if row.activation <= 0 and scale == 0:
         facts = f"activation {row.activation:.3g}: not active, projects to nothing"
+    elif row.activation <= 0:
+        facts = f"activation {row.activation:.3g}: not active, projected all the same · scale ±{scale:.2g}"
     elif scale == 0:
         facts = f"activation {row.activation:.3g} · nothing comes back"
     else:

@@ -79,15 +79,15 @@ class Watch:
             pass  # a module in between ended by an exception that the model caught
         return self.on_output(module, self._names[module], inputs, output)
 
-    def run(self, model: nn.Module, inputs: Tensor) -> bool:
+    def run(self, model: nn.Module, *inputs: Tensor) -> bool:
         """One forward pass; False if ``on_output`` ended it by `stop`."""
         handles = [register_module_forward_pre_hook(self._enter), register_module_forward_hook(self._leave)]
         try:
             loaned = _usable_tensors(model)
             if loaned:
-                torch.func.functional_call(model, loaned, (inputs,))
+                torch.func.functional_call(model, loaned, inputs)
             else:
-                model(inputs)
+                model(*inputs)
         except _Enough:
             return False
         finally:

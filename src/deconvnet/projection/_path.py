@@ -23,7 +23,7 @@ _LINEAR = frozenset(
     View UnsafeView ReshapeAlias Reshape Permute Transpose T Unflatten Squeeze Unsqueeze Expand Repeat Cat Stack
     Slice Select Split SplitWithSizes UnsafeSplit Chunk Unbind Narrow Index IndexSelect Gather Clone Copy
     CopySlices AsStrided AsStridedScatter ToCopy ToDtype Contiguous Alias Flip Roll Rot90 Diagonal
-    Im2Col Col2Im PixelShuffle PixelUnshuffle NativeChannelShuffle ChannelShuffle
+    Unfold Im2Col Col2Im PixelShuffle PixelUnshuffle NativeChannelShuffle ChannelShuffle
     UpsampleNearest2D UpsampleNearestExact2D UpsampleBilinear2D UpsampleBicubic2D UpsampleBilinear2DAa
     UpsampleBicubic2DAa NativeBatchNorm CudnnBatchNorm MiopenBatchNorm NativeDropout
     MaxPool MaxUnpool2D Amax Max Maximum Rectify PassDown LrnGradient AccumulateGrad
@@ -74,7 +74,8 @@ def check_path(top: Any, pixels: Any, layer: str, sites: Mapping[Any, Site], act
     if top is None or top not in on_path:
         raise ModelError(
             f"layer {layer!r} does not depend on the pixels in a way that autograd can follow "
-            "(no_grad, detach or numpy inside the model?): ask for a layer below that."
+            "(no_grad, detach or numpy inside the model, or only another of several inputs?): ask for a layer below "
+            "that, or choose the input with onto=NUMBER."
         )
     origin: dict[Any, Site | None] = {}
     for node in reversed(order):  # a node inside a composite call belongs to the call that made its consumer

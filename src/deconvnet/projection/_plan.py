@@ -6,7 +6,10 @@ of `_steps`; elsewhere there is none, and the full pass is taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +30,7 @@ from deconvnet.projection._steps import (
     Rectification,
     Scale,
     Shift,
+    Shuffle,
     Step,
     Unpooling,
 )
@@ -80,6 +84,7 @@ class Plan:
 
     def __init__(self, vertices: list[Vertex], itemsize: int) -> None:
         self.vertices, self.itemsize = vertices, itemsize
+        self.uses = Counter(edge.lower for vertex in vertices for edge in vertex.edges)
         self._spans: dict[tuple[int, int], Span] = {}
 
     @property
@@ -198,12 +203,42 @@ def read_plan(output: Tensor, leaf: Tensor, accumulator: Any, biases: dict[Any, 
                     edges.append(Edge(index[child, nr], steps[slot]))
             rises = kind_of(node) not in ("Add", "Sub", "Cat") or all(on)
         vertices.append(Vertex((shape[1], shape[2], shape[3]), tuple(edges), kind_of(node) == "Cat", rises))
-    return Plan(vertices, leaf.element_size())
+    return Plan(_in_place(vertices), leaf.element_size())
+
+
+def _in_place(vertices: list[Vertex]) -> list[Vertex]:
+    """Let a ReLU work in place where no other step can look at the tensor that it is given."""
+    above: dict[int, list[Edge]] = {}
+    for vertex in vertices:
+        for edge in vertex.edges:
+            above.setdefault(edge.lower, []).append(edge)
+
+    def one_of_its_own(edges: Sequence[Edge]) -> bool:
+        return len(edges) > 1 or (len(edges) == 1 and edges[0].step.fresh)  # several are added or joined
+
+    changed: list[Vertex] = []
+    for number, vertex in enumerate(vertices):
+        edge = vertex.edges[0] if len(vertex.edges) == 1 else None
+        if edge is not None and isinstance(edge.step, Rectification):
+            step = replace(
+                edge.step,
+                alone_up=len(above[edge.lower]) == 1 and one_of_its_own(vertices[edge.lower].edges),
+                alone_down=one_of_its_own(above.get(number, [])),
+            )
+            vertex = replace(vertex, edges=(Edge(edge.lower, step),))
+        changed.append(vertex)
+    return changed
+
+
+_REARRANGING = ("View", "UnsafeView", "ReshapeAlias", "Transpose", "Permute", "Clone")
 
 
 def _links(node: Any) -> Any:
-    """What a node passes its signal to. An overwritten tensor's old values get none."""
+    """What a node passes its signal to. An overwritten tensor's old values get none; a chain of views is one step."""
     links = node.next_functions
+    if kind_of(node) in _REARRANGING and len(_shape(node, 0)) == 4 and links[0][0] is not None:
+        with contextlib.suppress(NoWindows):
+            return _chain(node)[-1].next_functions
     return ((None, 0), *links[1:]) if kind_of(node) == "Copy" else links
 
 
@@ -230,6 +265,10 @@ _Reader = Callable[[Any, list[bool], int, "dict[Any, Tensor | None]"], Steps]
 def _same(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     _same_size(node, 0)
     return {0: Step()}
+
+
+def _clone(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    return _same(node, on, number, biases) if len(_below(node, 0)) == 4 else _layout(node, on, number, biases)
 
 
 def _copy(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
@@ -287,7 +326,66 @@ def _average_pool(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
         cells.append(end - first)
     example = node._saved_self
     divisors = (cells[0][:, None] * cells[1]).to(example.device, example.dtype)[None, :, :, None]
-    return {0: Averaging((windows[0], windows[1]), divisors)}
+    return {0: Averaging((windows[0], windows[1]), divisors, inside=not node._saved_count_include_pad)}
+
+
+def _adaptive_average_pool(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    (_, _, *lengths), (_, _, *counts) = _below(node, 0), _shape(node, 0)
+    if any(length % count for length, count in zip(lengths, counts, strict=True)):
+        raise NoWindows("adaptive average pooling with windows of unlike sizes is not known to work on windows")
+    rows, columns = (Window(n // m, n // m) for n, m in zip(lengths, counts, strict=True))
+    return {0: Averaging((rows, columns), float(rows.size * columns.size))}
+
+
+def _layout(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    """Views and transpositions that end where they began but for the order of the maps: a channel shuffle."""
+    chain = _chain(node)
+    bottom, nr = chain[-1].next_functions[0]
+    shape = tuple(bottom.variable.shape) if kind_of(bottom) == "AccumulateGrad" else _shape(bottom, nr)
+    if any(_shape(each, 0)[0] != shape[0] or _moves_photos(each) for each in chain):
+        raise NoWindows(f"{kind_of(node)} may rearrange photos, not maps alone")
+    shape = (1, *shape[1:])  # one photo tells of all
+    cells = torch.arange(math.prod(shape)).view(shape)
+    moved = cells
+    for each in reversed(chain):
+        moved = _rearranged(moved, each)
+    order = moved[0, :, 0, 0].div(math.prod(shape[2:]), rounding_mode="floor")
+    if moved.shape != cells.shape or int(order.max()) >= shape[1] or not torch.equal(moved, cells[:, order]):
+        raise NoWindows(f"{kind_of(node)} rearranges cells, not maps alone")
+    return {0: Shuffle(order.to(node._input_metadata[0].device))}
+
+
+def _channel_shuffle(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    groups = int(node._saved_groups)
+    order = torch.arange(_below(node, 0)[1]).view(groups, -1).t().flatten()
+    return {0: Shuffle(order.to(node._input_metadata[0].device))}
+
+
+def _chain(node: Any) -> list[Any]:
+    """From a node that gives maps down through nodes that only rearrange, to one whose input is a batch of maps."""
+    chain = [node]
+    while len(_below(chain[-1], 0)) != 4:
+        child = chain[-1].next_functions[0][0]
+        if kind_of(child) not in _REARRANGING:
+            raise NoWindows(f"{kind_of(child)} gives a tensor that is not a batch of maps")
+        chain.append(child)
+    return chain
+
+
+def _moves_photos(node: Any) -> bool:
+    kind, axes = kind_of(node), len(_shape(node, 0))
+    if kind == "Transpose":
+        return 0 in (_signed(node._saved_dim0) % axes, _signed(node._saved_dim1) % axes)
+    return kind == "Permute" and _signed(node._saved_dims[0]) % axes != 0
+
+
+def _rearranged(cells: Tensor, node: Any) -> Tensor:
+    kind = kind_of(node)
+    if kind == "Transpose":
+        return cells.transpose(_signed(node._saved_dim0), _signed(node._saved_dim1))
+    if kind == "Permute":
+        return cells.permute([_signed(dim) for dim in node._saved_dims])
+    return cells.reshape((1, *_shape(node, 0)[1:]))
 
 
 def _pad(node: Any, on: list[bool], number: int, biases: dict[Any, Tensor | None]) -> Steps:
@@ -346,16 +444,18 @@ def _cat(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     total = _shape(node, 0)[1]
     if _axis(node) != 1:
         raise NoWindows("a concatenation along an image axis is not known to work on windows")
-    if any(child is None for child, _ in node.next_functions):
-        raise NoWindows("a concatenation with a constant is not known to work on windows")
+    counts = [0 if child is None else _below(node, slot)[1] for slot, (child, _) in enumerate(node.next_functions)]
+    constant = [slot for slot, (child, _) in enumerate(node.next_functions) if child is None]
+    if constant:
+        if constant[-1] - constant[0] >= len(constant):
+            raise NoWindows("a concatenation with several constants is not known to work on windows")
+        counts[constant[0]] = total - sum(counts)  # the graph does not tell, but they lie side by side
     steps: Steps = {}
-    first = 0
     for slot, here in enumerate(on):
-        count = _below(node, slot)[1]
         if here:
-            steps[slot] = Channels(first, first + count)
-        first += count
-    assert first == total
+            first = sum(counts[:slot])
+            steps[slot] = Channels(first, first + counts[slot])
+    assert sum(counts) == total
     return steps
 
 
@@ -386,8 +486,15 @@ def _signed(number: int) -> int:
 
 
 _READERS: dict[str, _Reader] = {
-    "Clone": _same,
+    "Clone": _clone,
     "Alias": _same,
+    "AdaptiveAvgPool2D": _adaptive_average_pool,
+    "ChannelShuffle": _channel_shuffle,
+    "View": _layout,
+    "UnsafeView": _layout,
+    "ReshapeAlias": _layout,
+    "Transpose": _layout,
+    "Permute": _layout,
     "Copy": _copy,
     "PassDown": _pass_down,
     "Convolution": _convolution,

@@ -6,7 +6,9 @@ Several overlapping windows may share one switch. ``unpool`` says what the cell 
 ``"place"``  the largest of their values
 ``"mean"``   the average of their values
 
-All three give the same answer in every run on the CPU (``torch.nn.MaxUnpool2d`` does not: it is a race).
+All three give the same answer in every run (``torch.nn.MaxUnpool2d`` does not: it is a race). On a GPU,
+``scatter_add`` adds in whatever order its threads come; ``index_put`` sorts what it accumulates and is taken there. The
+largest of several values does not depend on their order.
 """
 
 from __future__ import annotations
@@ -50,11 +52,16 @@ def scatter_by_cells(values: Tensor, cells: Tensor, count: int, unpool: str) -> 
     empty = values.new_zeros(count)
     if unpool == "place":
         return empty.scatter_reduce_(0, cells, values, "amax", include_self=False)
-    filled = empty.scatter_add_(0, cells, values)
+    filled = _accumulate(empty, cells, values)
     if unpool == "mean":
-        shared = torch.zeros_like(filled).scatter_add_(0, cells, torch.ones_like(values))
-        filled /= shared.clamp_(min=1)
+        filled /= _accumulate(torch.zeros_like(filled), cells, torch.ones_like(values)).clamp_(min=1)
     return filled
+
+
+def _accumulate(empty: Tensor, cells: Tensor, values: Tensor) -> Tensor:
+    if empty.is_cpu:
+        return empty.scatter_add_(0, cells, values)
+    return empty.index_put_((cells,), values, accumulate=True)
 
 
 class MaxPool(torch.autograd.Function):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,19 +32,22 @@ from deconvnet.runs import Unit
 
 LRNS = ("identity", "grad")
 ACTIVATION_POLICIES = ("refuse", "gradient", "relu")
+INACTIVES = ("nothing", "project")
 
 
 def project(
     model: nn.Module,
-    inputs: Tensor,
+    inputs: Tensor | Sequence[Tensor],
     units: Sequence[Unit | str],
     *,
+    onto: int = 0,
     photos: Sequence[int] | None = None,
     rule: str | Rule = "deconvnet",
     unpool: str = "sum",
     lrn: str = "identity",
     seed: str | float = "activation",
     activations: str = "refuse",
+    inactive: str = "nothing",
     batch_size: int = 32,
     windows: bool = True,
     memory: int = 2**30,
@@ -56,15 +60,19 @@ def project(
     Parameters
     ----------
     model : nn.Module
-        Any network of one image batch, unedited. It runs in eval mode and comes back as it was, also after an
+        Any network of image batches, unedited. It runs in eval mode and comes back as it was, also after an
         exception: mode, hooks, flags, parameters, buffers, gradients. What it returns does not matter.
     inputs : float Tensor, N x C x H x W
-        Photos, preprocessed for the model. They are copied to the model's device and precision.
+        Photos, preprocessed for the model. They are copied to the model's device and precision. A model of several
+        inputs takes a sequence of tensors, in the order of its forward; N is the same for all.
     units : sequence of Unit or str
         For example ``"conv5:17"`` or ``"conv5:17@6,4"``; layers are named as in ``model.named_modules()``. Without a
         position, the map's strongest position in the photo is meant (of equals, the first in row-major order). Layers
         that give N x F, such as fully connected ones and class scores, have no positions. A layer that ran several
         times in one forward pass gives its last output.
+    onto : int
+        Of several inputs, the one to project to, from 0: an image batch. The others are taken as they are, and may be
+        of any shape N x ... and type.
     photos : sequence of int, optional
         Unit i is projected for photo ``photos[i]`` alone. Without it, each unit is projected for each photo, in this
         order: the first unit for photos 0 to N - 1, then the second, and so on.
@@ -82,6 +90,10 @@ def project(
         What to do with steps between unit and pixels that are neither linear nor a ReLU (tanh, GELU, sigmoid gates,
         layer normalisation, attention): refuse, take the true derivative, or treat elementwise ones like a ReLU on
         the way down and take the true derivative of the others.
+    inactive : {"nothing", "project"}
+        What to do with a unit whose activation is not above zero: give nothing, as the paper's procedure does (what it
+        would pass down is 0), or project it all the same; the latter only with ``seed="one"``, which does not ask how
+        strong the unit is. For comparing pictures of networks in which other units are active.
     batch_size : int
         Photos that go through the model at once, at most; bounds the memory of the forward pass.
     windows : bool
@@ -95,8 +107,8 @@ def project(
     Returns
     -------
     Projections
-        One projection for each (unit, photo). A unit whose activation is not above zero projects to nothing, and is
-        marked as not active.
+        One projection for each (unit, photo). A unit whose activation is not above zero is marked as not active; it
+        projects to nothing unless ``inactive="project"``.
 
     Raises
     ------
@@ -120,31 +132,33 @@ def project(
     one may become the switch. That was not seen in torch's default memory layout; models in ``channels_last`` are
     computed whole. ``windows=False`` rules it out.
     """
-    settings = _settings(rule, unpool, lrn, seed, activations, batch_size, windows, memory)
+    settings = _settings(rule, unpool, lrn, seed, activations, inactive, batch_size, windows, memory)
     wanted = [unit if isinstance(unit, Unit) else Unit.parse(unit) for unit in units]
     _check_model(model, [unit.layer for unit in wanted])
-    _check_inputs(inputs)
-    jobs = _jobs(wanted, photos, len(inputs))
+    given = _Inputs.of(inputs, onto)
+    _check_arguments(model, 1 + len(given.others))
+    jobs = _jobs(wanted, photos, len(given.pixels))
 
     by_photo: dict[int, list[int]] = {}
     for index, (_, photo) in enumerate(jobs):
         by_photo.setdefault(photo, []).append(index)
     # Photos with about as many units each go together, so that few rows of a pass down are empty.
     order = sorted(by_photo, key=lambda photo: (-len(by_photo[photo]), photo))
-    result = _Result.empty(len(jobs), inputs, model)
+    result = _Result.empty(len(jobs), given.pixels, model)
     layers = sorted({unit.layer for unit in wanted})
     runs: Mapping[str, int] | None = dict.fromkeys(layers, 1) if run_once(model, layers) else None
     fields: dict[str, LayerField] = {}
     # Of a photo whose units all have positions, windows alone may do; another photo, or one of them, shows the way.
     placed = {photo for photo, indices in by_photo.items() if all(jobs[index][0].position for index in indices)}
-    crop = windows and len(placed) > 2 and not _channels_last(model)
+    # With several inputs, what one photo's pass tells of a layer may come from its other inputs.
+    crop = windows and len(placed) > 2 and not given.others and not _channels_last(model)
     if crop:
         order.sort(key=lambda photo: photo in placed)
     count = min(batch_size, max(1, len(order) - len(placed))) if crop else batch_size
     with evaluating(model):
         while order:
             chunk, order = order[:count], order[count:]
-            pass_ = _climb(model, inputs, chunk, layers, settings, runs, track=not fields)
+            pass_ = _climb(model, given, chunk, layers, settings, runs, track=not fields)
             runs, fields = runs or pass_.runs, fields or pass_.fields
             for layer in pass_.outputs:
                 rows = [
@@ -159,7 +173,7 @@ def project(
                 ways = _ways(pass_, layers, settings)
                 near = [p for p in order if p in placed and _is_near(ways, [jobs[index][0] for index in by_photo[p]])]
                 del pass_  # its maps are not needed for what follows
-                _project_near(ways, inputs, near, by_photo, jobs, settings, result)
+                _project_near(ways, given.pixels, near, by_photo, jobs, settings, result)
                 order = [photo for photo in order if photo not in set(near)]
                 crop, count = False, batch_size
     return Projections(
@@ -170,7 +184,7 @@ def project(
         boxes=tuple(result.boxes),
         crops=tuple(result.crops),
         windows=tuple(result.windows),
-        image=(inputs.shape[1], inputs.shape[2], inputs.shape[3]),
+        image=(given.pixels.shape[1], given.pixels.shape[2], given.pixels.shape[3]),
         windowed=result.windowed,
         whole_maps=result.whole_maps,
         relus=tuple(result.relus),
@@ -179,6 +193,8 @@ def project(
         lrn=lrn,
         seed=settings.seed,
         activation_policy=activations,
+        inactive=inactive,
+        onto=given.onto,
     )
 
 
@@ -198,8 +214,13 @@ class _Settings:
     lrn: str
     seed: str
     activations: str
+    inactive: str
     windows: bool
     memory: int
+
+    def starts(self, activation: float) -> bool:
+        """Whether a unit of that activation is passed down."""
+        return activation > 0 or self.inactive == "project"
 
 
 def _settings(
@@ -208,6 +229,7 @@ def _settings(
     lrn: str,
     seed: str | float,
     activations: str,
+    inactive: str,
     batch_size: int,
     windows: bool,
     memory: int,
@@ -219,14 +241,20 @@ def _settings(
         ("lrn", lrn, LRNS),
         ("seed", start, ("activation", "one")),
         ("activations", activations, ACTIVATION_POLICIES),
+        ("inactive", inactive, INACTIVES),
     ):
         if value not in choices:
             raise OptionError(f"{option}={value!r} is not known: choose from {', '.join(choices)}.")
+    if inactive == "project" and start != "one":
+        raise OptionError(
+            'inactive="project" has nothing to start from with seed="activation", which is not above zero: give '
+            'seed="one" too.'
+        )
     if batch_size < 1:
         raise OptionError(f"batch_size={batch_size} is too small: give at least 1.")
     if memory < 1:
         raise OptionError(f"memory={memory} is too small: give a number of bytes, for example 2**30.")
-    return _Settings(name, function, unpool, lrn, str(start), activations, windows, memory)
+    return _Settings(name, function, unpool, lrn, str(start), activations, inactive, windows, memory)
 
 
 def _check_model(model: nn.Module, layers: Sequence[str]) -> None:
@@ -238,12 +266,66 @@ def _check_model(model: nn.Module, layers: Sequence[str]) -> None:
         raise ModelError("the model is compiled, so its steps cannot be seen: give the module that was compiled.")
 
 
-def _check_inputs(inputs: Tensor) -> None:
-    if inputs.ndim != 4 or not inputs.is_floating_point() or 0 in inputs.shape:
-        raise OptionError(
-            f"inputs of shape {tuple(inputs.shape)} and type {inputs.dtype} are not photos: "
-            "give a float tensor N x C x H x W, preprocessed for the model."
-        )
+def _check_arguments(model: nn.Module, count: int) -> None:
+    if model._forward_pre_hooks:  # may change the arguments
+        return
+    try:
+        signature = inspect.signature(model.forward)
+    except ValueError:  # a forward that tells nothing of its arguments
+        return
+    try:
+        signature.bind(*[None] * count)
+    except TypeError as error:
+        given = "one input" if count == 1 else f"{count} inputs"
+        raise ModelError(
+            f"the model's forward does not take {given} ({error}): give all of its tensors, in its order, as a "
+            "sequence."
+        ) from None
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the model is given: the pixels to project to, as its argument number ``onto``, and its other arguments."""
+
+    pixels: Tensor
+    others: tuple[Tensor, ...]
+    onto: int
+
+    @classmethod
+    def of(cls, inputs: Any, onto: int) -> _Inputs:
+        every = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
+        for each in every or (None,):
+            if not isinstance(each, Tensor):
+                raise OptionError(
+                    f"inputs hold a {type(each).__name__}: give a float tensor N x C x H x W, or a sequence of tensors "
+                    "for a model of several inputs."
+                )
+        if not 0 <= onto < len(every):
+            raise OptionError(f"onto={onto} is no input: the model is given {len(every)}, which count from 0.")
+        pixels, others = every[onto], every[:onto] + every[onto + 1 :]
+        if pixels.ndim != 4 or not pixels.is_floating_point() or 0 in pixels.shape:
+            raise OptionError(
+                f"inputs of shape {tuple(pixels.shape)} and type {pixels.dtype} are not photos: "
+                "give a float tensor N x C x H x W, preprocessed for the model."
+            )
+        for each in others:
+            if each.ndim == 0 or len(each) != len(pixels):
+                raise OptionError(
+                    f"inputs of shapes {tuple(pixels.shape)} and {tuple(each.shape)} do not go together: "
+                    "give as many of one as of the other."
+                )
+        return cls(pixels.detach(), tuple(each.detach() for each in others), onto)
+
+    def arguments(self, pixels: Tensor, photos: list[int]) -> tuple[Tensor, ...]:
+        """All arguments of the forward pass of some photos, whose pixels are given."""
+        rest = [
+            each[photos].to(pixels.device, pixels.dtype if each.is_floating_point() else each.dtype)
+            for each in self.others
+        ]
+        for each in rest:
+            if each.is_floating_point() and not _all_finite(each):
+                raise ModelError(f"another input of {_bad_photo(each, photos)} holds NaN or infinite numbers.")
+        return (*rest[: self.onto], pixels, *rest[self.onto :])
 
 
 def _jobs(units: list[Unit], photos: Sequence[int] | None, count: int) -> list[tuple[Unit, int]]:
@@ -322,7 +404,7 @@ class _Pass:
 
 def _climb(
     model: nn.Module,
-    inputs: Tensor,
+    inputs: _Inputs,
     photos: list[int],
     layers: list[str],
     settings: _Settings,
@@ -330,8 +412,8 @@ def _climb(
     track: bool,
 ) -> _Pass:
     """Forward, recording the asked layers; ends early if ``runs`` says how often each of them runs."""
-    dtype, device = _precision(inputs, model)
-    leaf = inputs.detach()[photos].to(device, dtype).requires_grad_()  # a list index copies
+    dtype, device = _precision(inputs.pixels, model)
+    leaf = inputs.pixels[photos].to(device, dtype).requires_grad_()  # a list index copies
     if not _all_finite(leaf):
         raise ModelError(f"{_bad_photo(leaf, photos)} holds NaN or infinite pixels: check its preprocessing.")
     pixels = leaf.clone()  # not the leaf itself, which a model could not change in place
@@ -367,7 +449,7 @@ def _climb(
     pass_ = _Pass(photos, leaf, pixels.grad_fn.next_functions[0][0], mode)
     try:
         with mode, tracker or contextlib.nullcontext():
-            watch.run(model, pixels)
+            watch.run(model, *inputs.arguments(pixels, photos))
     except DeconvnetError:
         raise
     except Exception:
@@ -431,7 +513,7 @@ def _descend(
         activation = values[(row, unit.channel, *(unit.position or ()))].item()
         result.units[index], result.activations[index], result.relus[index] = unit, activation, relus
         result.boxes[index] = seen.box(*(unit.position or (0, 0)))
-        if activation > 0:
+        if settings.starts(activation):
             starts.append((row, index))
     refused = _descend_windows(pass_, layer, starts, settings, result)
     if refused:
@@ -529,7 +611,7 @@ def _project_near(
         plan = ways[layer].plan
         for group in groups(plan, starts, settings.memory):
             with torch.no_grad():
-                activations, signal = climb_and_descend(plan, group, inputs.detach(), seed, like)
+                activations, signal = climb_and_descend(plan, group, inputs, seed, settings.inactive == "project", like)
             for start, activation in zip(group.starts, activations.tolist(), strict=True):
                 if not math.isfinite(activation):
                     raise ModelError(

@@ -17,7 +17,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from deconvnet.errors import ModelError
 from deconvnet.geometry import Box, ReceptiveField, Window, receptive_box
 from deconvnet.projection._forward import Watch, evaluating
-from deconvnet.projection._spellings import ACTIVATIONS, plain_name
+from deconvnet.projection._spellings import ACTIVATIONS, SHAPED_LIKE, plain_name
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ class FieldTracker(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor) and each in self._fields]
+        looked_at = args[:1] if plain_name(func) in SHAPED_LIKE else (args, kwargs)
+        given = [each for each in tree_leaves(looked_at) if isinstance(each, Tensor) and each in self._fields]
         fields = [self._fields[each] for each in given]  # before the call, which may work in place
         shapes = [each.shape for each in given]
         outcome = func(*args, **kwargs)

@@ -25,7 +25,8 @@ class Projections:
     activations : float array (U,)
         Each unit's value.
     active : bool array (U,)
-        Whether that value is above zero; a unit that is not active projects to nothing: its pixels are all 0.
+        Whether that value is above zero. A unit that is not active projects to nothing, its pixels are all 0, unless
+        ``inactive`` is "project".
     boxes : tuple of Box or None, length U
         Receptive field in input pixels. It may leave the image; the whole image for fully connected layers; None where
         it is not known.
@@ -35,7 +36,7 @@ class Projections:
     windows : tuple of Box, length U
         Where in the image each crop lies: the receptive field inside the image, or the whole image.
     image : (int, int, int)
-        C, H, W of the network's input.
+        C, H, W of the network's input, of several of the one that was projected to.
     windowed : bool array (U,)
         Whether the unit was passed down through its window alone (True) or through the whole maps. The results are the
         same but for rounding.
@@ -43,7 +44,8 @@ class Projections:
         Layers that were passed down through the whole maps, and why.
     relus : tuple of int, length U
         ReLUs (or activations treated like one) between the unit and the pixels. With 0 the rule played no part.
-    rule, unpool, lrn, seed, activation_policy : str
+    rule, unpool, lrn, seed, activation_policy, inactive : str
+    onto : int
         The settings; see `deconvnet.projection.project`.
     """
 
@@ -63,6 +65,8 @@ class Projections:
     lrn: str
     seed: str
     activation_policy: str
+    inactive: str = "nothing"
+    onto: int = 0
 
     def __len__(self) -> int:
         return len(self.units)

@@ -17,10 +17,23 @@ ACTIVATIONS = frozenset(
 )
 """Elementwise functions that can be treated like a ReLU if the user says so (besides the ReLU itself)."""
 
+SHAPED_LIKE = frozenset("to type_as expand_as view_as reshape_as".split())
+"""Calls that take nothing but a shape, a type or a device from a second tensor."""
+
 
 def plain_name(function: Callable[..., Any]) -> str:
     """A function's name without underscores around it and overload behind it: ``F.relu_`` is ``relu``."""
     return str(getattr(function, "__name__", "")).split(".")[0].strip("_").removesuffix("_with_indices")
+
+
+def shown_name(name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> str:
+    """A call's name as the user knows it: ``nn.ReLU6`` calls ``hardtanh``."""
+    if name in ("hardtanh", "clamp", "clip"):
+        low = arguments[1] if len(arguments) > 1 else keywords.get("min_val", keywords.get("min"))
+        high = arguments[2] if len(arguments) > 2 else keywords.get("max_val", keywords.get("max"))
+        if isinstance(low, int | float) and isinstance(high, int | float) and (low, high) == (0, 6):
+            return "ReLU6" if name == "hardtanh" else f"{name} from 0 to 6 (ReLU6)"
+    return "ReLU6" if name == "relu6" else name
 
 
 @dataclass(frozen=True)

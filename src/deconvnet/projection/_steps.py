@@ -24,6 +24,7 @@ from deconvnet.geometry import Window
 from deconvnet.projection._lrn import LrnConstants, LrnFactors
 from deconvnet.projection._pooling import scatter_by_cells, unpool_by_switches
 from deconvnet.projection._rules import Rule
+from deconvnet.projection._rules import deconvnet as deconvnet_rule
 
 _FEW_MAPS = 16
 
@@ -99,6 +100,7 @@ class Step:
     """Cell by cell: the signal untouched, unless a subclass says otherwise."""
 
     rises = True  # whether ``up`` is known
+    fresh = False  # whether ``up`` and ``down`` give a tensor of their own, never one that they were given
 
     def below(self, axis: int, start: int, stop: int) -> tuple[int, int]:
         """First and one past the last lower cell that the upper cells ``start`` to ``stop`` - 1 were computed from."""
@@ -137,6 +139,7 @@ class Scale(Step):
     factor: Tensor | float
     shift: Tensor | None = None
     rises: bool = True
+    fresh = True
 
     def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
         scaled = fit.take(value, height, width) * self.factor
@@ -183,6 +186,21 @@ class Part(Step):
         return fit.place(F.pad(dense(signal), (0, 0, 0, 0, self.first, self.total - self.last)))
 
 
+@dataclass
+class Shuffle(Step):
+    """Channel c of the upper map is channel ``order[c]`` of the lower one."""
+
+    order: Tensor  # int64, C
+    fresh = True
+
+    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+        return fit.take(value, height, width).index_select(1, self.order), None
+
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+        back = dense(signal).permute(0, 2, 3, 1).index_select(3, self.order.argsort())
+        return fit.place(back.permute(0, 3, 1, 2))
+
+
 class _Sliding(Step):
     windows: tuple[Window, Window]
 
@@ -214,6 +232,7 @@ class Convolution(_Sliding):
     groups: int
     bias: Tensor | None = None
     rises: bool = True
+    fresh = True
 
     def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
         seen = fit.take(value, *self._spread(height, width))
@@ -237,38 +256,41 @@ class Convolution(_Sliding):
 
     @cached_property
     def _phases(self) -> Tensor | None:
-        """The transposed filter as a plain one over the columns: faster where few maps come out of a stride.
+        """The transposed filter as a plain one: faster where few maps come out of a stride.
 
-        Output channels are (filter row, phase of the column, map); the taps of a column phase lie side by side.
+        Output channels are (phase of the row, phase of the column, map): neighbouring cells of the lower map.
         """
-        stride = self.windows[1].stride
-        count, maps, height, width = self.weight.shape
-        if stride == 1 or self.groups > 1 or self._dilation != (1, 1) or maps > _FEW_MAPS:
+        (tall, wide), (count, maps, height, width) = self._stride, self.weight.shape
+        if tall * wide == 1 or self.groups > 1 or self._dilation != (1, 1) or maps > _FEW_MAPS:
             return None
-        taps = -(-width // stride)
-        framed = F.pad(self.weight, (0, taps * stride - width)).view(count, maps, height, taps, stride).flip(3)
-        filters = framed.permute(2, 4, 1, 0, 3).reshape(height * stride * maps, count, 1, taps)
+        rows, columns = -(-height // tall), -(-width // wide)  # taps of each phase
+        framed = F.pad(self.weight, (0, columns * wide - width, 0, rows * tall - height))
+        framed = framed.view(count, maps, rows, tall, columns, wide).flip(2, 4)
+        filters = framed.permute(3, 5, 1, 0, 2, 4).reshape(tall * wide * maps, count, rows, columns)
         return filters.contiguous(memory_format=torch.channels_last)
 
     def _by_phases(self, signal: Tensor, filters: Tensor) -> Tensor:
-        taps, stride, maps, height = filters.shape[3], self._stride, self.weight.shape[1], self.weight.shape[2]
-        spread = F.conv2d(signal, filters, padding=(0, taps - 1)).permute(0, 2, 3, 1)
+        (tall, wide), maps = self._stride, self.weight.shape[1]
+        spread = F.conv2d(signal, filters, padding=(filters.shape[2] - 1, filters.shape[3] - 1)).permute(0, 2, 3, 1)
         units, rows, columns, _ = spread.shape
-        spread = spread.reshape(units, rows, columns, height, stride[1] * maps)
+        cells = spread.reshape(units, rows, columns, tall, wide * maps).transpose(2, 3)
         length, breadth = self._spread(*signal.shape[2:])
-        result = signal.new_zeros((units, length, columns, stride[1] * maps))
-        for row in range(height):
-            result[:, row : row + (rows - 1) * stride[0] + 1 : stride[0]] += spread[:, :, :, row]
-        return result.view(units, length, columns * stride[1], maps)[:, :, :breadth].permute(0, 3, 1, 2)
+        result = cells.reshape(units, rows * tall, columns * wide, maps)
+        return result[:, :length, :breadth].permute(0, 3, 1, 2)
 
 
 @dataclass
 class Rectification(Step):
-    """A ReLU by its rule, which works cell by cell."""
+    """A ReLU by its rule, which works cell by cell.
+
+    Where nothing else looks at the tensor that it is given (``alone_up``, ``alone_down``), it works in place.
+    """
 
     rule: Rule
     forward_input: Tensor | None
     rises: bool  # whether it is the ReLU itself, not another activation treated like one
+    alone_up: bool = False
+    alone_down: bool = False
 
     @cached_property
     def _last(self) -> Tensor | None:
@@ -282,9 +304,12 @@ class Rectification(Step):
 
     def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
         seen = fit.take(value, height, width)
-        return seen.clamp(min=0), seen
+        lifted = seen.clamp_(min=0) if self.alone_up else seen.clamp(min=0)
+        return lifted, lifted  # positive where the input was: all that the rules ask
 
     def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+        if self.alone_down and self.rule is deconvnet_rule:
+            return fit.place(dense(signal).clamp_(min=0))
         return fit.place(self.rule(dense(signal), known))
 
 
@@ -296,6 +321,7 @@ class Unpooling(_Sliding):
     size: tuple[int, int]  # H, W of the map below
     windows: tuple[Window, Window]
     unpool: str
+    fresh = True
 
     def __post_init__(self) -> None:
         self.rises = self.unpool == "sum"  # the other ways ask for switches outside the window
@@ -332,10 +358,13 @@ class Unpooling(_Sliding):
         seen = fit.take(value, *spread, outside=-torch.inf).contiguous(memory_format=torch.channels_last)
         size = self.windows[0].size, self.windows[1].size
         maxima, switches = F.max_pool2d(seen, size, self._stride, 0, self._dilation, return_indices=True)
-        last = switches.permute(0, 2, 3, 1)
-        rows, columns = last.div(spread[1], rounding_mode="floor") + fit.top, last % spread[1] + fit.left
-        channels = value.shape[1]
-        codes = rows.mul_(fit.width).add_(columns).mul_(channels).add_(torch.arange(channels, device=rows.device))
+        last, channels = switches.permute(0, 2, 3, 1), value.shape[1]
+        codes = last * channels
+        if fit.width != spread[1]:  # rows of another length
+            rows = last.div(spread[1], rounding_mode="floor")
+            codes.add_(rows, alpha=(fit.width - spread[1]) * channels)
+        first = (fit.top * fit.width + fit.left) * channels
+        codes.add_(torch.arange(first, first + channels, device=codes.device))
         return maxima.contiguous(), (codes, None)
 
     def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
@@ -360,17 +389,41 @@ class Unpooling(_Sliding):
 
 @dataclass
 class Averaging(_Sliding):
-    """Average pooling; ``divisors`` holds what each upper cell's sum was divided by, 1 x h x w x 1."""
+    """Average pooling; ``divisors`` holds what each upper cell's sum was divided by, 1 x h x w x 1.
+
+    ``inside`` says that only cells of the map were counted, not those of its padding.
+    """
 
     windows: tuple[Window, Window]
     divisors: Tensor | float
-    rises: bool = False
+    inside: bool = False
+    fresh = True
+
+    def __post_init__(self) -> None:
+        # Where windows overhang the padding (ceil mode), the divisor cannot be told from the window alone.
+        alike = not isinstance(self.divisors, Tensor) or bool((self.divisors == self.divisors.flatten()[0]).all())
+        self.rises = self.inside or alike
 
     def recall(self, upper: Places, lower: Places, fit: Fit) -> Any:
         if not isinstance(self.divisors, Tensor):
             return self.divisors
         one = Places(torch.zeros_like(upper.rows), upper.tops, upper.lefts, upper.height, upper.width)
         return one.cut(self.divisors).permute(0, 3, 1, 2)
+
+    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+        spread = self._spread(height, width)
+        divisors: Tensor | float
+        if self.inside:
+            divisors = self._sums(fit.take(torch.ones_like(value[:1, :1]), *spread))
+        elif isinstance(self.divisors, Tensor):
+            divisors = float(self.divisors.flatten()[0])
+        else:
+            divisors = self.divisors
+        return self._sums(fit.take(value, *spread)) / divisors, divisors
+
+    def _sums(self, maps: Tensor) -> Tensor:
+        size = self.windows[0].size, self.windows[1].size
+        return F.avg_pool2d(maps, size, self._stride, divisor_override=1)
 
     def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
         shares = dense(signal) / known

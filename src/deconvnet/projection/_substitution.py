@@ -24,7 +24,14 @@ from deconvnet.projection._pooling import MaxPool
 from deconvnet.projection._receptive import pooling_windows
 from deconvnet.projection._rules import Rule
 from deconvnet.projection._rules import deconvnet as deconvnet_rule
-from deconvnet.projection._spellings import Elementwise, plain_name, read_elementwise, read_max_pool
+from deconvnet.projection._spellings import (
+    SHAPED_LIKE,
+    Elementwise,
+    plain_name,
+    read_elementwise,
+    read_max_pool,
+    shown_name,
+)
 
 
 class Rectify(torch.autograd.Function):
@@ -148,7 +155,8 @@ class Deconvnet(TorchFunctionMode):
 
     def _note(self, func: Any, args: Any, kwargs: Any, outcome: Any, replaced: bool) -> None:
         name = plain_name(func)
-        given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+        looked_at = args[:1] if name in SHAPED_LIKE else (args, kwargs)
+        given = [each for each in tree_leaves(looked_at) if isinstance(each, Tensor)]
         outside = any(each in self._outside and not each.requires_grad for each in given)
         if not outside and not any(each.requires_grad for each in given):
             return
@@ -163,7 +171,10 @@ class Deconvnet(TorchFunctionMode):
                 in_lrn = in_lrn or name == "local_response_norm"
                 if name in _ADDING and made is outcome and not (name == "pad" and _pads_otherwise(*args, **kwargs)):
                     self.biases[made.grad_fn] = _bias(name, args, kwargs)
-                self.sites[made.grad_fn] = Site(layer, name, in_lrn, outside, hidden=not torch.is_grad_enabled())
+                hidden = not torch.is_grad_enabled()
+                if hidden or made.grad_fn not in self.sites:  # else it was given back as it came, as by dropout
+                    shown = shown_name(name, args, kwargs)
+                    self.sites[made.grad_fn] = Site(layer, shown, in_lrn, outside, hidden)
             elif not replaced and name not in _VALUELESS:
                 self._outside[made] = True
 

@@ -13,8 +13,8 @@ from deconvnet.geometry import Box
 from deconvnet.projection._plan import Plan, Span
 from deconvnet.projection._steps import Fit, OneHot, Places, dense
 
-_FAST = 16 * 2**20
-"""Bytes of the largest patch of a batch: what stays in a processor's cache (measured; larger was slower)."""
+_FAST = 24 * 2**20
+"""Bytes of the largest patch of a batch: about what a processor's cache holds (measured; 7 and 40 MiB were slower)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def groups(plan: Plan, starts: Sequence[Start], memory: int) -> list[Group]:
     parts: list[Group] = []
     for group in by_form.values():
         size = batch(plan, group.rows[0], group.columns[0], memory)
+        size = -(-len(group.starts) // -(-len(group.starts) // size))  # parts of one size: convolutions like no crumbs
         for first in range(0, len(group.starts), size):
             part = slice(first, first + size)
             parts.append(Group(group.starts[part], group.rows[part], group.columns[part]))
@@ -115,7 +116,9 @@ def descend(plan: Plan, group: Group, like: Tensor) -> Tensor:
     return _pass_down(plan, group, values, recall)
 
 
-def climb_and_descend(plan: Plan, group: Group, photos: Tensor, seed: float | None, like: Tensor) -> Any:
+def climb_and_descend(
+    plan: Plan, group: Group, photos: Tensor, seed: float | None, inactive: bool, like: Tensor
+) -> tuple[Tensor, Tensor]:
     """Forward pass and projections of a group on windows alone.
 
     Parameters
@@ -125,6 +128,8 @@ def climb_and_descend(plan: Plan, group: Group, photos: Tensor, seed: float | No
     photos : Tensor, N x C x H x W
     seed : float or None
         What the passes down start with; None for the unit's activation.
+    inactive : bool
+        Whether units whose activation is not above zero are passed down too.
     like : Tensor
         Of the device and precision to work in.
 
@@ -132,7 +137,7 @@ def climb_and_descend(plan: Plan, group: Group, photos: Tensor, seed: float | No
     -------
     activations : Tensor (U,)
     projections : Tensor, U x C x h x w
-        0 where the activation is not above zero.
+        0 where the activation is not above zero, unless ``inactive``.
 
     Notes
     -----
@@ -148,6 +153,7 @@ def climb_and_descend(plan: Plan, group: Group, photos: Tensor, seed: float | No
         ]
     ).to(like.device, like.dtype)
     known: dict[tuple[int, int], Any] = {}
+    uses = plan.uses.copy()
     for number in range(len(plan.vertices) - 2, -1, -1):
         vertex = plan.vertices[number]
         branches: list[Tensor] = []
@@ -158,6 +164,9 @@ def climb_and_descend(plan: Plan, group: Group, photos: Tensor, seed: float | No
             assert fit is not None
             branch, known[number, which] = edge.step.up(below, fit, rows.sizes[number], columns.sizes[number])
             branches.append(branch)
+            uses[edge.lower] -= 1
+            if not uses[edge.lower]:
+                values[edge.lower] = None
         values[number] = torch.cat(branches, 1) if vertex.joined else sum(branches[1:], branches[0])
     top = values[0]
     assert top is not None
@@ -165,7 +174,8 @@ def climb_and_descend(plan: Plan, group: Group, photos: Tensor, seed: float | No
     activations = top[:, :, 0, 0].gather(1, channels[:, None])[:, 0]
     values = []
     starts = activations if seed is None else torch.full_like(activations, seed)
-    starts = torch.where(activations > 0, starts, 0.0)
+    if not inactive:
+        starts = torch.where(activations > 0, starts, 0.0)
     return activations, _pass_down(plan, group, starts, lambda number, which, fit: known.pop((number, which)))
 
 
