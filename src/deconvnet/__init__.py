@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from deconvnet.data import open_photos, read_photo, sample_photos
     from deconvnet.errors import DeconvnetError
     from deconvnet.experiments.look import look
+    from deconvnet.experiments.mining import mine_photos
     from deconvnet.experiments.projecting import PhotoProjections, project, strongest_units
-    from deconvnet.experiments.top import mine_photos, top_figure
+    from deconvnet.experiments.top import top_figure
     from deconvnet.mining import mine
     from deconvnet.networks import Network, build, load
     from deconvnet.projection import Projections, receptive_fields
@@ -36,7 +37,7 @@ _HOMES = {
     "load": "networks",
     "look": "experiments.look",
     "mine": "mining",
-    "mine_photos": "experiments.top",
+    "mine_photos": "experiments.mining",
     "open_photos": "data",
     "project": "experiments.projecting",
     "read_photo": "data",

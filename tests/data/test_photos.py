@@ -509,6 +509,24 @@ def test_read_many_checks_its_options_at_once(many: Path) -> None:
         read_many(photos, [0], threads=0)
     with pytest.raises(OptionError, match="at least 1 pixel"):
         read_many(photos, [0], shortest=0)
+    with pytest.raises(OptionError, match="at least one photo must be read ahead"):
+        read_many(photos, [0], ahead=0)
+
+
+def test_read_many_goes_on_in_its_threads_and_no_further_ahead_than_asked(many: Path) -> None:
+    photos, asked, where = open_photos(many), [], set()
+
+    def then(photo: np.ndarray) -> int:
+        where.add(threading.current_thread().name)
+        return int(photo[0, 0, 0])
+
+    reading = read_many(photos, (asked.append(i) or i for i in range(len(photos))), threads=1, ahead=5, then=then)
+    first = next(reading)
+    assert len(asked) == 6
+    expected = [(i, photos._read_or_skip(i, None)) for i in range(len(photos))]
+    rest = [first, *reading]
+    assert rest == [(i, p if isinstance(p, Skipped) else int(p[0, 0, 0])) for i, p in expected]
+    assert threading.current_thread().name not in where
 
 
 def test_a_photo_that_vanishes_is_skipped(many: Path) -> None:

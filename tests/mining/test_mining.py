@@ -66,7 +66,8 @@ def layer_outputs(net: nn.Module, x: torch.Tensor, layers) -> dict[str, np.ndarr
 
 def brute_force(maps: np.ndarray, k: int, score: str):
     """The definition as loops: rank all photos of each map by a stable sort."""
-    if maps.ndim == 2:
+    spatial = maps.ndim == 4
+    if not spatial:
         maps = maps[:, :, None, None]
     count, channels = maps.shape[:2]
     values = np.full((channels, k), -np.inf, np.float32)
@@ -78,15 +79,17 @@ def brute_force(maps: np.ndarray, k: int, score: str):
         for photo in range(count):
             plane = maps[photo, channel]
             positive = np.maximum(plane, 0)
-            scores.append({"max": plane.max(), "sum": positive.sum(), "mean": positive.mean()}[score])
+            top = positive.max() if spatial else plane.max()
+            scores.append({"max": top, "sum": positive.sum(), "mean": positive.mean()}[score])
             share[channel] += plane.max() > 0
-            mean[channel] += plane.max()
+            mean[channel] += top
         ranked = sorted(range(count), key=lambda photo: -scores[photo])[:k]
         for place, photo in enumerate(ranked):
             plane = maps[photo, channel]
             values[channel, place] = scores[photo]
             who[channel, place] = photo
-            positions[channel, place] = np.unravel_index(plane.argmax(), plane.shape)
+            if plane.max() > 0:
+                positions[channel, place] = np.unravel_index(plane.argmax(), plane.shape)
     return values, who, positions, share / count, mean / count
 
 
@@ -167,7 +170,7 @@ def test_dead_maps_are_named_and_their_entries_inactive():
     top = mined["conv2"]
     assert 4 in mined.dead("conv2").tolist()
     assert top.inactive[4].all()
-    np.testing.assert_array_equal(top.values[4], [-3, -3, -3])
+    np.testing.assert_array_equal(top.values[4], [0, 0, 0])
     np.testing.assert_array_equal(top.photos[4], [0, 1, 2])
     np.testing.assert_array_equal(top.positions[4], 0)
     assert [winner.active for winner in top.winners(4)] == [False] * 3
@@ -330,6 +333,16 @@ def test_layers_without_an_answer_are_refused(layers, told):
     with pytest.raises(ModelError, match=told):
         mine(net, [([0, 1], torch.ones(2, 3, 4))], layers)
     assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_nan_is_refused_in_every_layout_and_where_a_pool_is_read():
+    net, x = Net(), photos()
+    for layout in (torch.contiguous_format, torch.channels_last):
+        good, bad = (x.clone().contiguous(memory_format=layout) for _ in range(2))
+        bad[5, 1, 3, 3] = torch.nan
+        for first in ([], [(range(23), good)]):
+            with pytest.raises(ModelError, match="NaN or infinity for photo 35"):
+                mine(net, [*first, (range(30, 53), bad)], ["conv1", "conv2"])
 
 
 def test_infinity_is_refused():

@@ -51,6 +51,19 @@ def test_json_takes_paths_and_numpy_numbers(tmp_path):
     }
 
 
+def test_small_webp_pictures_are_exact_and_large_ones_nearly(tmp_path):
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (60, 160, 3)).astype(np.uint8)
+    write_image(tmp_path / "small.webp", small)
+    np.testing.assert_array_equal(read_image(tmp_path / "small.webp"), small)
+    ramp = np.linspace(0, 255, 300)
+    large = np.stack([np.add.outer(ramp, ramp) / 2] * 3, axis=2).astype(np.uint8)
+    write_image(tmp_path / "large.webp", large)
+    back = read_image(tmp_path / "large.webp")
+    assert 0 < np.abs(back.astype(int) - large).max() < 8
+    assert (tmp_path / "large.webp").stat().st_size < large.size / 20
+
+
 @pytest.mark.parametrize("shape", [(5, 7, 3), (5, 7)])
 def test_images_come_back_bit_for_bit(tmp_path, shape):
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

@@ -13,17 +13,19 @@ import stat
 import struct
 import zipfile
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, UnidentifiedImageError
 
 from deconvnet.errors import DataError, OptionError, UnknownNameError
+
+T = TypeVar("T")
 
 __all__ = ["SUFFIXES", "Photos", "Skipped", "open_photos", "read_many", "read_photo", "split"]
 
@@ -84,7 +86,7 @@ def read_photo(
     except MemoryError:
         raise
     except Exception as error:  # a damaged file may raise anything in a decoder
-        raise _unreadable(name, _why(error)) from error
+        raise _unreadable(name, why(error)) from error
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -158,6 +160,11 @@ class Photos:
         return rest.subset(np.flatnonzero(labels >= -1))
 
     @property
+    def address(self) -> str:
+        """What `open_photos` finds them again by, from any folder."""
+        return str(self.root) if str(self.root).startswith("hf:") else os.path.abspath(self.root)
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, over names and sizes: equal for an archive and the folder unpacked from it."""
         digest = hashlib.sha256()
@@ -172,7 +179,7 @@ class Photos:
         except MemoryError:
             raise
         except Exception as error:
-            return Skipped(name, _why(error))
+            return Skipped(name, why(error))
 
 
 @dataclass(frozen=True)
@@ -199,12 +206,16 @@ def open_photos(path: str | Path) -> Photos:
     ``ant`` if all photos lie in ``caltech-101``. Where all photos lie directly in one single folder, that is a class
     in a folder, but not in an archive (packing a folder puts its name there).
 
+    Tar files are like zip archives; one with ``.cls`` files is a shard of a WebDataset, several of these are named by
+    a pattern such as ``shard-{000..009}.tar`` or by a folder that holds them and no photos. ``hf:FOLDER`` (or
+    ``hf:FOLDER#SPLIT``) is a Hugging Face dataset that ``save_to_disk`` wrote.
+
     Hidden files and folders, ``__MACOSX``, and files whose ending is not in `SUFFIXES` are passed over.
 
     Parameters
     ----------
     path : path
-        A folder, a ``.zip`` file, or a photo.
+        A folder, a ``.zip`` or ``.tar`` file, a pattern of tar files, a photo, or ``hf:FOLDER``.
 
     Returns
     -------
@@ -215,38 +226,74 @@ def open_photos(path: str | Path) -> Photos:
     DataError
         If there is no such path, it holds no photo, it cannot be read, or the archive is damaged or encrypted.
     """
+    from deconvnet.data import hugging_face, tars
+
+    if str(path).startswith(hugging_face.PREFIX):
+        return hugging_face.open_hugging_face(str(path))
+    if tars.is_pattern(str(path)) and not os.path.exists(path):
+        return tars.open_shards(Path(path), tars.expand(str(path)))
     path = Path(path)
     if os.path.isdir(path):
         files, folders = _list_folder(path)
-        files, folders, inner = _unwrap(files, folders)
-        return _arrange(path, files, folders, _Folder(path / inner))
+        if not files and (shards := tars.shards_of(path)):
+            return tars.open_shards(path, shards)
+        files, folders, inner = unwrap(files, folders)
+        return arrange(path, files, folders, _Folder(path / inner))
     if not os.path.exists(path):
         raise DataError(
-            f"there is no file or folder {str(path)!r}: give a folder of photos, a .zip of one, or a photo."
+            f"there is no file or folder {str(path)!r}: give a folder of photos, a .zip or .tar of one, or a photo."
         )
     if path.suffix.lower() in SUFFIXES:
         try:
             size = path.stat().st_size
         except OSError as error:
             raise DataError(f"{str(path)!r} cannot be read ({error.strerror}): check its permissions.") from error
-        return _arrange(path.parent, {path.name: size}, set(), _Folder(path.parent))
+        return arrange(path.parent, {path.name: size}, set(), _Folder(path.parent))
+    if path.suffix.lower() in (".tar", ".tgz") or path.name.lower().endswith((".tar.gz", ".tar.xz", ".tar.bz2")):
+        return tars.open_tar(path)
     if path.suffix.lower() != ".zip" and not (path.is_file() and zipfile.is_zipfile(path)):
         raise DataError(
-            f"{str(path)!r} is neither a folder, nor a .zip archive, nor a photo ({' '.join(SUFFIXES)}): "
+            f"{str(path)!r} is neither a folder, nor a .zip or .tar archive, nor a photo ({' '.join(SUFFIXES)}): "
             "give one of these."
         )
     entries, folders = _list_archive(path)
     sizes = {name: entry.file_size for name, entry in entries.items()}
-    files, folders, inner = _unwrap(sizes, folders)
+    files, folders, inner = unwrap(sizes, folders)
     if not inner and len(_tops(files) | _tops(folders)) == 1 and all(name.count("/") == 1 for name in files):
         inner = next(iter(_tops(files))) + "/"
         files, folders = {name.removeprefix(inner): size for name, size in files.items()}, set()
-    return _arrange(path, files, folders, _Archive(path, {name: entries[inner + name] for name in files}))
+    return arrange(path, files, folders, _Archive(path, {name: entries[inner + name] for name in files}))
 
 
+@overload
 def read_many(
-    photos: Photos, indices: Iterable[int], *, threads: int = 2, shortest: int | None = None
-) -> Iterator[tuple[int, NDArray[np.uint8] | Skipped]]:
+    photos: Photos,
+    indices: Iterable[int],
+    *,
+    threads: int = 2,
+    shortest: int | None = None,
+    ahead: int | None = None,
+    then: None = None,
+) -> Iterator[tuple[int, NDArray[np.uint8] | Skipped]]: ...
+@overload
+def read_many(
+    photos: Photos,
+    indices: Iterable[int],
+    *,
+    threads: int = 2,
+    shortest: int | None = None,
+    ahead: int | None = None,
+    then: Callable[[NDArray[np.uint8]], T],
+) -> Iterator[tuple[int, T | Skipped]]: ...
+def read_many(
+    photos: Photos,
+    indices: Iterable[int],
+    *,
+    threads: int = 2,
+    shortest: int | None = None,
+    ahead: int | None = None,
+    then: Callable[[NDArray[np.uint8]], Any] | None = None,
+) -> Iterator[tuple[int, Any]]:
     """Read photos in the given order, decoding ahead in threads.
 
     Parameters
@@ -255,9 +302,13 @@ def read_many(
     indices : iterable of int
         Which photos, in which order.
     threads : int
-        Number of decoding threads; at most three photos a thread are held at a time.
+        Number of decoding threads.
     shortest : int, optional
         As in `read_photo`.
+    ahead : int, optional
+        Photos that may wait to be taken, decoded; two a thread unless given.
+    then : function of a photo, optional
+        Applied in the threads; what it returns is yielded instead of the photo, for example what a network sees of it.
 
     Yields
     ------
@@ -268,12 +319,14 @@ def read_many(
     Raises
     ------
     OptionError
-        If `threads` or `shortest` is less than 1; at the call, not at the first photo.
+        If `threads`, `ahead` or `shortest` is less than 1; at the call, not at the first photo.
     """
     if threads < 1:
         raise OptionError(f"reading photos needs at least one thread, not threads={threads}.")
+    if ahead is not None and ahead < 1:
+        raise OptionError(f"at least one photo must be read ahead, not ahead={ahead}.")
     _check_shortest(shortest)
-    return _read_ahead(photos, indices, threads, shortest)
+    return _read_ahead(photos, indices, threads, shortest, ahead or 2 * threads, then)
 
 
 def split(labels: ArrayLike, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -364,7 +417,7 @@ def _check_shortest(shortest: int | None) -> None:
         raise OptionError(f"the shortest side must be at least 1 pixel, not {shortest}.")
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     """A part of a sentence, in one line, without a full stop."""
     if isinstance(error, UnidentifiedImageError):
         return f"its content is none of {', '.join(_FORMATS)}"
@@ -382,14 +435,23 @@ def _unreadable(name: str, why: str) -> DataError:
 
 
 def _read_ahead(
-    photos: Photos, indices: Iterable[int], threads: int, shortest: int | None
-) -> Iterator[tuple[int, NDArray[np.uint8] | Skipped]]:
+    photos: Photos,
+    indices: Iterable[int],
+    threads: int,
+    shortest: int | None,
+    ahead: int,
+    then: Callable[[NDArray[np.uint8]], Any] | None,
+) -> Iterator[tuple[int, Any]]:
+    def read(index: int) -> Any:
+        photo = photos._read_or_skip(index, shortest)
+        return photo if then is None or isinstance(photo, Skipped) else then(photo)
+
     pool = ThreadPoolExecutor(threads, thread_name_prefix="photos")
-    waiting: deque[tuple[int, Future[NDArray[np.uint8] | Skipped]]] = deque()
+    waiting: deque[tuple[int, Future[Any]]] = deque()
     try:
         for index in indices:
-            waiting.append((int(index), pool.submit(photos._read_or_skip, int(index), shortest)))
-            if len(waiting) > 2 * threads:
+            waiting.append((int(index), pool.submit(read, int(index))))
+            if len(waiting) > ahead:
                 first, photo = waiting.popleft()
                 yield first, photo.result()
         while waiting:
@@ -460,11 +522,11 @@ def _file_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _ignored(part: str) -> bool:
+def is_ignored(part: str) -> bool:
     return part.startswith(".") or part == "__MACOSX"
 
 
-def _is_photo(name: str) -> bool:
+def is_photo(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
@@ -476,7 +538,7 @@ def _list_folder(root: Path) -> tuple[dict[str, int], set[str]]:
     def visit(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> None:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if _ignored(entry.name):
+                if is_ignored(entry.name):
                     continue
                 try:
                     status = entry.stat()  # of the target, where it is a link
@@ -487,7 +549,7 @@ def _list_folder(root: Path) -> tuple[dict[str, int], set[str]]:
                     if here not in above:  # a link to a folder above would never end
                         folders.add(prefix + entry.name)
                         visit(entry.path, f"{prefix}{entry.name}/", above | {here})
-                elif stat.S_ISREG(status.st_mode) and _is_photo(entry.name):
+                elif stat.S_ISREG(status.st_mode) and is_photo(entry.name):
                     files[prefix + entry.name] = status.st_size
 
     try:
@@ -507,17 +569,17 @@ def _list_archive(path: Path) -> tuple[dict[str, zipfile.ZipInfo], set[str]]:
         raise DataError(f"{str(path)!r} cannot be read ({error.strerror or error}): check its permissions.") from error
     except Exception as error:  # a damaged directory may raise more than BadZipFile
         raise DataError(
-            f"{str(path)!r} is not a readable zip archive ({_why(error)}): download or pack it again."
+            f"{str(path)!r} is not a readable zip archive ({why(error)}): download or pack it again."
         ) from error
     entries: dict[str, zipfile.ZipInfo] = {}
     folders: set[str] = set()
     for entry in listed:
         name = entry.filename.replace("\\", "/")
         parts = [part for part in name.split("/") if part not in ("", ".")]
-        if not parts or any(_ignored(part) for part in parts):  # ".." is among the ignored
+        if not parts or any(is_ignored(part) for part in parts):  # ".." is among the ignored
             continue
         folders.update("/".join(parts[:depth]) for depth in range(1, len(parts) + name.endswith("/")))
-        if not name.endswith("/") and _is_photo(parts[-1]):
+        if not name.endswith("/") and is_photo(parts[-1]):
             if entry.flag_bits & 1:
                 raise DataError(f"the photos in {str(path)!r} are encrypted: unpack the archive and give the folder.")
             entries["/".join(parts)] = entry
@@ -528,7 +590,7 @@ def _tops(names: Iterable[str]) -> set[str]:
     return {name.split("/", 1)[0] for name in names}
 
 
-def _unwrap(files: dict[str, int], folders: set[str]) -> tuple[dict[str, int], set[str], str]:
+def unwrap(files: dict[str, int], folders: set[str]) -> tuple[dict[str, int], set[str], str]:
     """Leave out leading folders that hold all photos, as long as there are folders of photos in them."""
     inner = ""
     while len(_tops(files)) == 1 and any(name.count("/") >= 2 for name in files):
@@ -539,7 +601,7 @@ def _unwrap(files: dict[str, int], folders: set[str]) -> tuple[dict[str, int], s
     return files, folders, inner
 
 
-def _arrange(root: Path, files: dict[str, int], folders: set[str], store: _Store) -> Photos:
+def arrange(root: Path, files: dict[str, int], folders: set[str], store: _Store) -> Photos:
     if not files:
         raise DataError(
             f"{str(root)!r} holds no photo ({' '.join(SUFFIXES)}): "

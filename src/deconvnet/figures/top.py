@@ -29,14 +29,17 @@ class TopBlock:
     title : str
         What stands above the block, for example ``"conv4:17"``.
     projections : sequence of float ndarray, shape (C, h, w)
-        Up to nine projections, each cut to its receptive field.
+        Up to nine projections, each cut to its receptive field; or of uint8 ndarray, shape (h, w, 3), already drawn.
     patches : sequence of uint8 ndarray, shape (h, w, 3)
         The patches of the photos, in the same order.
+    caption : str
+        A second, quieter line above the block.
     """
 
     title: str
     projections: Sequence[np.ndarray]
     patches: Sequence[np.ndarray]
+    caption: str = ""
 
 
 def top_block_image(block: TopBlock, side: int = 3, cell: int = _CELL) -> np.ndarray:
@@ -68,7 +71,7 @@ def top_block_image(block: TopBlock, side: int = 3, cell: int = _CELL) -> np.nda
     if not block.projections:
         raise OptionError(f"{block.title} has no projections to draw: leave it out.")
     count = side * side
-    left = [_fit(display(pixels), cell) for pixels in block.projections[:count]]
+    left = [_fit(pixels if pixels.dtype == np.uint8 else display(pixels), cell) for pixels in block.projections[:count]]
     right = [_fit(patch, cell) for patch in block.patches[:count]]
     height = max(picture.shape[0] for picture in left + right)
     width = max(picture.shape[1] for picture in left + right)
@@ -79,7 +82,12 @@ def top_block_image(block: TopBlock, side: int = 3, cell: int = _CELL) -> np.nda
 
 
 def top_grid(
-    blocks: Sequence[TopBlock], title: str = "", columns: int | None = None, side: int = 3, note: str | None = None
+    blocks: Sequence[TopBlock],
+    title: str = "",
+    columns: int | None = None,
+    side: int = 3,
+    note: str | None = None,
+    selection: bool = True,
 ) -> Figure:
     """Draw the blocks of many feature maps in a grid.
 
@@ -94,7 +102,9 @@ def top_grid(
     side : int
         Projections a row in each block: 3 for the paper's nine.
     note : str, optional
-        A line below; by default how to read the figure.
+        A line below, before how to read the figure.
+    selection : bool
+        Whether the blocks show the strongest activations, which the figure then warns of.
 
     Returns
     -------
@@ -110,7 +120,8 @@ def top_grid(
     across = min(len(blocks), columns or (4 if len(blocks) <= 64 else 8))
     pictures = [top_block_image(block, side) for block in blocks]
     aspect = max(picture.shape[0] / picture.shape[1] for picture in pictures)
-    margin, between, caption = 0.25, 0.16, 0.19
+    margin, between = 0.25, 0.16
+    caption = 0.33 if any(block.caption for block in blocks) else 0.19
     head, foot = (0.4 if title else 0.0), 0.3
     width = 3.0
     height = width * aspect
@@ -127,10 +138,12 @@ def top_grid(
         x = margin + column * (width + between)
         y = margin + head + row * (caption + height + between)
         sheet.text(block.title, x, y, size=8, room=width)
+        if block.caption:
+            sheet.text(block.caption, x, y + 0.155, size=6.5, colour=QUIET, room=width)
         sheet.picture(picture, x, y + caption, width, height)
     words = (f"{note}. " if note else "") + (
-        "Left: projections, each on its own scale, mid-grey is zero. Right: the patches, in the same order. "
-        "The strongest activations are a selection, not what the map always does."
+        "Left: projections, each on its own scale, mid-grey is zero. Right: the patches, in the same order."
+        + (" The strongest activations are a selection, not what the map always does." if selection else "")
     )
     sheet.text(words, margin, sheet.height - margin - 0.13, size=7.5, colour=QUIET, room=room)
     return sheet.figure

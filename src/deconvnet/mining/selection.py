@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from deconvnet.errors import DataError, OptionError
-from deconvnet.runs.sums import exact_sums
+from deconvnet.runs.spread import merge_spreads
 from deconvnet.runs.top import LayerTop, Mined
 
 
@@ -20,7 +20,6 @@ def offer(
     top: LayerTop,
     photos: np.ndarray,
     scores: np.ndarray,
-    maxima: np.ndarray,
     locate: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> LayerTop:
     """Take a batch of photos into a layer's record.
@@ -28,13 +27,14 @@ def offer(
     Parameters
     ----------
     top : LayerTop
-        The record so far; it is left as it was.
+        The record so far; it is left as it was. Its strongest photos alone are dealt with here.
     photos : ndarray, int64, (N,)
         Photo indices, from 0.
-    scores, maxima : ndarray, float32, (N, C)
-        Each photo's score and spatial maximum for each map; finite.
+    scores : ndarray, float32, (N, C)
+        Each photo's score for each map; finite.
     locate : function of two int64 arrays (P,), giving int32 (P, 2)
-        Asked once, for the photos (places in the batch) and channels that enter the record: where are their maxima?
+        Asked once at most, for the photos (places in the batch) and channels that enter the record: where are their
+        maxima?
 
     Returns
     -------
@@ -47,30 +47,24 @@ def offer(
         If a photo turns up that the record holds already.
     """
     k = top.k
-    values, who, positions = top.values.copy(), top.photos.copy(), top.positions.copy()
-    weakest, weakest_photo = values[:, -1], who[:, -1]
-    enters = (scores > weakest) | ((scores == weakest) & (photos[:, None] < weakest_photo))
+    weakest, weakest_photo = top.values[:, -1], top.photos[:, -1]
+    enters = scores > weakest
+    if photos.min() < weakest_photo.max():  # not so where photos come in order: then no tie enters
+        enters |= (scores == weakest) & (photos[:, None] < weakest_photo)
     channels = np.flatnonzero(enters.any(axis=0))  # soon few: the k-th best is hard to beat
-    if channels.size:
-        all_values = np.concatenate([values[channels], scores.T[channels]], axis=1)
-        all_photos = np.concatenate([who[channels], np.broadcast_to(photos, (channels.size, photos.size))], axis=1)
-        best = _best(all_values, all_photos, k)
-        new = best >= k
-        kept = np.take_along_axis(positions[channels], np.minimum(best, k - 1)[:, :, None], axis=1)
-        row, _ = np.nonzero(new)
-        kept[new] = locate(best[new] - k, channels[row])
-        values[channels] = np.take_along_axis(all_values, best, axis=1)
-        who[channels] = np.take_along_axis(all_photos, best, axis=1)
-        positions[channels] = kept
-    return replace(
-        top,
-        values=values,
-        photos=who,
-        positions=positions,
-        active=top.active + (maxima > 0).sum(axis=0),
-        sums=top.sums + exact_sums(maxima),
-        count=top.count + len(photos),
-    )
+    if not channels.size:
+        return top
+    values, who, positions = top.values.copy(), top.photos.copy(), top.positions.copy()
+    all_values = np.concatenate([values[channels], scores.T[channels]], axis=1)
+    all_photos = np.concatenate([who[channels], np.broadcast_to(photos, (channels.size, photos.size))], axis=1)
+    best = _best(all_values, all_photos, k)
+    rows = np.arange(channels.size)[:, None]
+    new = best >= k
+    kept = positions[channels[:, None], np.minimum(best, k - 1)]
+    row, _ = np.nonzero(new)
+    kept[new] = locate(best[new] - k, channels[row])
+    values[channels], who[channels], positions[channels] = all_values[rows, best], all_photos[rows, best], kept
+    return replace(top, values=values, photos=who, positions=positions)
 
 
 def merge(a: Mined, b: Mined) -> Mined:
@@ -90,17 +84,25 @@ def merge(a: Mined, b: Mined) -> Mined:
     """
     if a.score != b.score:
         raise OptionError(f"results ranked by {a.score!r} and by {b.score!r} cannot be merged: mine both alike.")
+    if a.seed != b.seed:
+        raise OptionError(f"results with seeds {a.seed} and {b.seed} cannot be merged: mine both alike.")
     if set(a.layers) != set(b.layers):
         odd = sorted(set(a.layers) ^ set(b.layers))
         raise OptionError(f"results of different layers cannot be merged: only one of them has {', '.join(odd)}.")
-    return Mined({name: _merge(name, a.layers[name], b.layers[name]) for name in a.layers}, a.count + b.count, a.score)
+    layers = {name: _merge(name, a.layers[name], b.layers[name], a.seed) for name in a.layers}
+    return Mined(layers, a.count + b.count, a.score, a.seed)
 
 
-def _merge(name: str, a: LayerTop, b: LayerTop) -> LayerTop:
+def _merge(name: str, a: LayerTop, b: LayerTop, seed: int) -> LayerTop:
     if (a.shape, a.spatial) != (b.shape, b.spatial):
         raise OptionError(f"layer {name!r} has maps of {a.shape} and of {b.shape}, which cannot be merged.")
     if a.k != b.k:
         raise OptionError(f"results with k = {a.k} and k = {b.k} cannot be merged: mine both alike.")
+    spread = None
+    if a.spread is not None and b.spread is not None:
+        if len(a.spread.class_counts) != len(b.spread.class_counts):
+            raise OptionError("results over photos with other classes cannot be merged: mine both alike.")
+        spread = merge_spreads(a.spread, b.spread, seed)
     values = np.concatenate([a.values, b.values], axis=1)
     photos = np.concatenate([a.photos, b.photos], axis=1)
     positions = np.concatenate([a.positions, b.positions], axis=1)
@@ -113,6 +115,7 @@ def _merge(name: str, a: LayerTop, b: LayerTop) -> LayerTop:
         active=a.active + b.active,
         sums=a.sums + b.sums,
         count=a.count + b.count,
+        spread=spread,
     )
 
 

@@ -4,7 +4,7 @@ The records of each experiment are modules of their own, for example `deconvnet.
 neither numpy nor Pillow.
 """
 
-from deconvnet.runs.directory import Manifest, Run
+from deconvnet.runs.directory import Manifest, Run, places
 from deconvnet.runs.files import (
     read_arrays,
     read_image,
@@ -22,6 +22,7 @@ __all__ = [
     "Manifest",
     "Run",
     "Unit",
+    "places",
     "read_arrays",
     "read_image",
     "read_json",

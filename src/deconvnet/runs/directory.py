@@ -31,7 +31,8 @@ class Manifest(Mapping[str, Any]):
     Its keys are ``format`` (always ``"deconvnet-run"``), ``schema`` (an integer, 1), ``kind`` (``"mine"``,
     ``"train"``, ...), ``created`` (UTC, ISO 8601), ``deconvnet`` (the version that made it), ``settings`` and
     ``inputs`` (mappings: what was asked for, and of which weights and photos), ``finished`` (a boolean), and once
-    finished ``finished_at``. Keys that a reader does not know are kept.
+    finished ``finished_at``. ``places`` says where things outside the run lay, and ``shards`` into how many parts its
+    work is divided; neither decides the result. Keys that a reader does not know are kept.
     """
 
     def __init__(self, content: Mapping[str, Any]) -> None:
@@ -50,9 +51,17 @@ class Manifest(Mapping[str, Any]):
         return f"Manifest({self._content!r})"
 
     @classmethod
-    def new(cls, kind: str, settings: Mapping[str, Any], inputs: Mapping[str, Any], where: Path) -> Manifest:
+    def new(
+        cls,
+        kind: str,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        where: Path,
+        notes: Mapping[str, Any] | None = None,
+    ) -> Manifest:
         """The manifest of a run that starts now; ``where`` is only named in errors."""
         content = {
+            **(notes or {}),
             "format": FORMAT,
             "schema": SCHEMA,
             "kind": kind,
@@ -141,6 +150,20 @@ class Run:
         """Whether `finish` was called: everything is there."""
         return self.manifest["finished"]
 
+    def place(self, name: str) -> str | None:
+        """Where a thing outside the run lies, as an absolute path or address, or None if the run does not say.
+
+        A path that was written down relative to the run's folder counts first if there is something, so that a run may
+        be moved together with what lies beside it.
+        """
+        places: dict[str, Any] = self.manifest.get("places") or {}
+        relative = places.get(f"{name}_relative")
+        if relative is not None:
+            beside = self.path / relative
+            if beside.exists():
+                return str(beside.resolve())
+        return places.get(name)
+
     @classmethod
     def create(
         cls,
@@ -149,6 +172,7 @@ class Run:
         settings: Mapping[str, Any],
         inputs: Mapping[str, Any],
         *,
+        notes: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         resume: bool = False,
     ) -> Run:
@@ -163,6 +187,9 @@ class Run:
         settings, inputs : mapping
             Everything that decides the result, in forms that JSON knows: what was asked for, and of which weights
             and photos (names and hashes).
+        notes : mapping, optional
+            Further keys of the manifest, which do not decide the result: ``places``, ``shards``. A run that is gone on
+            with keeps those that it has.
         overwrite : bool
             Remove **everything** in ``path`` first if it holds a run of the same kind.
         resume : bool
@@ -180,7 +207,7 @@ class Run:
             raise RunError(f"{path} cannot be both overwritten and resumed: choose one.")
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} is a file, and a run needs a folder: choose another place.")
-        new = Manifest.new(kind, settings, inputs, path / MANIFEST)
+        new = Manifest.new(kind, settings, inputs, path / MANIFEST, notes)
         if not _empty(path):
             if not (path / MANIFEST).is_file():
                 raise RunError(f"{path} is not empty and not a run: choose a new or empty folder.")
@@ -248,6 +275,14 @@ class Run:
         """The picture stored under ``name``, uint8; `RunError` if it is missing or damaged."""
         return files.read_image(self._file(name, ".png"))
 
+    def save_picture(self, name: str, image: np.ndarray) -> None:
+        """Store a picture under a name with its ending: ``.webp``, small and nearly exact, or ``.png``."""
+        files.write_image(self._file(name, ""), image)
+
+    def picture(self, name: str) -> np.ndarray:
+        """The picture stored under a name with its ending, uint8; `RunError` if it is missing or damaged."""
+        return files.read_image(self._file(name, ""))
+
     def has(self, name: str) -> bool:
         """Whether arrays, a table or a picture are stored under ``name``."""
         return any(self._file(name, ending).is_file() for ending in (".safetensors", ".json", ".png"))
@@ -265,6 +300,25 @@ class Run:
         if (name + ending).lower() == MANIFEST:
             raise RunError(f"{name!r} is the name of the run's own manifest: choose another.")
         return self.path.joinpath(*parts[:-1], parts[-1] + ending)
+
+
+def places(out: str | os.PathLike[str], **things: str) -> dict[str, str]:
+    """Where things lie, for a manifest's ``places``: absolute, and relative to the run if beside or below it.
+
+    Parameters
+    ----------
+    out : path
+        The run's folder, which need not exist.
+    **things : str
+        Absolute paths, or addresses that are not paths, by name.
+    """
+    found: dict[str, str] = {}
+    folder = Path(out).resolve()
+    for name, thing in things.items():
+        found[name] = thing
+        if os.path.isabs(thing) and Path(thing).resolve().is_relative_to(folder.parent):
+            found[f"{name}_relative"] = Path(os.path.relpath(Path(thing).resolve(), folder)).as_posix()
+    return found
 
 
 def _now() -> str:

@@ -22,6 +22,7 @@ from deconvnet.errors import RunError
 if TYPE_CHECKING:
     import numpy as np
 
+_EXACT = 160  # pixels; pictures up to this size are small enough without loss
 PARTIAL = ".part"
 """Ending of the temporary files; their names begin with a dot. One that a killed process left is of no use."""
 
@@ -140,12 +141,13 @@ def write_arrays(
 
 
 def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Write a picture to ``path`` as PNG, whole or not at all.
+    """Write a picture to ``path``, whole or not at all: as PNG, or as WebP, small and nearly exact.
 
     Parameters
     ----------
     path : path
-        The file, customarily ending in ``.png``.
+        The file; one ending in ``.webp`` is written as WebP of quality 90, and exactly if its longest side has at most
+        160 pixels (small cells would lose their colours); any other as PNG.
     image : ndarray, uint8, (height, width, 3) or (height, width)
         RGB or grey pixels, 0 to 255.
 
@@ -165,7 +167,11 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
             f"and this array is {image.dtype} {' x '.join(map(str, image.shape))}."
         )
     data = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(data, format="PNG")
+    options: dict[str, Any] = {"format": "PNG"}
+    if Path(path).suffix == ".webp":
+        exact = max(image.shape[:2]) <= _EXACT
+        options = {"format": "WEBP", "lossless": True} if exact else {"format": "WEBP", "quality": 90, "method": 2}
+    Image.fromarray(np.ascontiguousarray(image)).save(data, **options)
     write_bytes(path, data.getvalue())
 
 

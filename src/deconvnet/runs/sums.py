@@ -10,6 +10,7 @@ import numpy as np
 
 LIMBS = 24
 _BITS = 12  # powers of two that share a limb
+_ROWS = 2**18
 _LOWEST = 172  # frexp's smallest exponent for float32 is -148, and mantissas are scaled by 2^24
 
 
@@ -27,12 +28,16 @@ def exact_sums(numbers: np.ndarray) -> np.ndarray:
         The sums as limbs. Adding two such arrays gives the limbs of the two sums' sum.
     """
     columns = numbers.shape[1]
-    mantissa, exponent = np.frexp(numbers.astype(np.float32, copy=False))
-    whole = np.ldexp(mantissa.astype(np.float64), 24).astype(np.int64)
-    limb, shift = np.divmod(exponent.astype(np.int64) + (_LOWEST - 24), _BITS)
-    sums = np.zeros((columns, LIMBS), np.int64)
-    np.add.at(sums, (np.broadcast_to(np.arange(columns), numbers.shape), limb), whole << shift)
-    return sums
+    sums = np.zeros(columns * LIMBS, np.int64)
+    for first in range(0, len(numbers), _ROWS):
+        some = numbers[first : first + _ROWS].astype(np.float32, copy=False)
+        mantissa, exponent = np.frexp(some)
+        limb, shift = np.divmod(exponent + (_LOWEST - 24), _BITS)
+        place = limb + np.arange(columns) * LIMBS
+        # Whole numbers below 2^35, at most 2^18 of them: exact in bincount's float64.
+        whole = np.ldexp(mantissa.astype(np.float64), 24 + shift)
+        sums += np.bincount(place.ravel(), whole.ravel(), len(sums)).astype(np.int64)
+    return sums.reshape(columns, LIMBS)
 
 
 def exact_means(sums: np.ndarray, count: int) -> np.ndarray:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from deconvnet.errors import RunError, UnitError, UnknownNameError
+from deconvnet.runs.spread import BINS, LayerSpread
 from deconvnet.runs.sums import LIMBS, exact_means
 
 SCORES = ("max", "sum", "mean")
-"""How photos are ranked: by a map's spatial maximum, or by the sum or mean of its positive part."""
+"""How photos are ranked: by the maximum, the sum or the mean of a map's positive part."""
 
 
 class Winner(NamedTuple):
@@ -35,22 +36,27 @@ class LayerTop:
     Attributes
     ----------
     values : ndarray, float32, (C, k)
-        Scores; ``-inf`` where there were fewer photos than k.
+        Scores. Those of maps with positions are of the positive part: 0 where a photo does not activate the map, as a
+        ReLU would have it. Layers without spatial extent, such as class scores, keep the sign. ``-inf`` where there
+        were fewer photos than k.
     photos : ndarray, int64, (C, k)
         Photo indices; -1 where there were fewer photos than k.
     positions : ndarray, int32, (C, k, 2)
         Row and column of the map's maximum in that photo, the first in row-major order among equals; 0 in layers
-        without spatial extent, and where there were fewer photos than k.
+        without spatial extent, where the photo does not activate the map, and where there were fewer photos than k.
     active : ndarray, int64, (C,)
         Number of photos in which the map's maximum is above zero.
     sums : ndarray, int64, (C, 24)
-        Exact sum over the photos of the map's maximum, as limbs (`deconvnet.runs.sums`).
+        Exact sum over the photos of the map's maximum (in maps with positions: of its positive part), as limbs
+        (`deconvnet.runs.sums`).
     count : int
         Number of photos seen.
     shape : (int, int, int)
         Channels, height and width of the layer's output; height and width are 1 without spatial extent.
     spatial : bool
         Whether the layer has positions; fully connected ones have none.
+    spread : LayerSpread or None
+        What all photos do to the maps, not only the strongest; None in records of an earlier deconvnet.
     """
 
     values: np.ndarray
@@ -61,6 +67,7 @@ class LayerTop:
     count: int
     shape: tuple[int, int, int]
     spatial: bool
+    spread: LayerSpread | None = None
 
     @classmethod
     def empty(cls, shape: tuple[int, int, int], k: int, spatial: bool) -> LayerTop:
@@ -94,7 +101,7 @@ class LayerTop:
 
     @property
     def mean_maximum(self) -> np.ndarray:
-        """Mean over the photos of each map's spatial maximum (before any ReLU that follows): float32, (C,)."""
+        """Mean over the photos of each map's maximum, 0 where a map with positions is not active: float32, (C,)."""
         return exact_means(self.sums, max(self.count, 1)).astype(np.float32)
 
     @property
@@ -135,11 +142,14 @@ class Mined:
         Number of photos seen.
     score : str
         How photos were ranked: ``"max"``, ``"sum"`` or ``"mean"``.
+    seed : int
+        Of the random photos in the layers' ``spread``.
     """
 
     layers: dict[str, LayerTop]
     count: int
     score: str = "max"
+    seed: int = 0
 
     def __getitem__(self, layer: str) -> LayerTop:
         if layer not in self.layers:
@@ -166,6 +176,7 @@ class Mined:
         arrays = {
             "count": np.array(self.count, np.int64),
             "score": np.array(SCORES.index(self.score), np.int64),
+            "seed": np.array(self.seed, np.int64),
         }
         for place, (name, top) in enumerate(self.layers.items()):
             arrays |= {
@@ -178,6 +189,8 @@ class Mined:
                 f"{name}/shape": np.array(top.shape, np.int64),
                 f"{name}/spatial": np.array(top.spatial),
             }
+            if top.spread is not None:
+                arrays |= {f"{name}/spread/{field}": array for field, array in vars(top.spread).items()}
         return arrays
 
     @classmethod
@@ -191,6 +204,7 @@ class Mined:
         """
         try:
             count, score = int(arrays["count"]), SCORES[int(arrays["score"])]
+            seed = int(arrays.get("seed", 0))
             places = {key.removesuffix("/place"): int(array) for key, array in arrays.items() if key.endswith("/place")}
             layers = {name: _layer(arrays, name, count) for name in sorted(places, key=places.__getitem__)}
         except KeyError as error:
@@ -199,7 +213,7 @@ class Mined:
             raise RunError(f"the mining record's arrays do not fit together ({error}): mine again.") from error
         if not layers:
             raise RunError("the mining record holds no layer: mine again.")
-        return cls(layers, count, score)
+        return cls(layers, count, score, seed)
 
 
 def _layer(arrays: Mapping[str, np.ndarray], name: str, count: int) -> LayerTop:
@@ -215,10 +229,34 @@ def _layer(arrays: Mapping[str, np.ndarray], name: str, count: int) -> LayerTop:
         "active": (np.int64, (channels,)),
         "sums": (np.int64, (channels, LIMBS)),
     }
+    fields = _checked(arrays, name, forms)
+    spread = None
+    if f"{name}/spread/histogram" in arrays:
+        classes = len(arrays[f"{name}/spread/class_counts"])
+        spread_forms = {
+            "histogram": (np.int64, (channels, BINS)),
+            "sample": (np.int64, (channels, BINS)),
+            "sample_values": (np.float32, (channels, BINS)),
+            "class_sums": (np.int64, (classes, channels, 2)),
+            "class_counts": (np.int64, (classes,)),
+        }
+        spread = LayerSpread(**_checked(arrays, f"{name}/spread", spread_forms))
+    return LayerTop(
+        **fields,
+        count=count,
+        shape=(channels, height, width),
+        spatial=bool(arrays[f"{name}/spatial"]),
+        spread=spread,
+    )
+
+
+def _checked(
+    arrays: Mapping[str, np.ndarray], name: str, forms: Mapping[str, tuple[type, tuple[int, ...]]]
+) -> dict[str, np.ndarray]:
     fields = {}
     for field, (dtype, shape) in forms.items():
         array = arrays[f"{name}/{field}"]
         if array.dtype != dtype or array.shape != shape:
             raise ValueError(f"{name}/{field} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")
         fields[field] = array
-    return LayerTop(**fields, count=count, shape=(channels, height, width), spatial=bool(arrays[f"{name}/spatial"]))
+    return fields

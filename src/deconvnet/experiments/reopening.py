@@ -1,0 +1,44 @@
+"""The network and the photos that a mining run was made of, found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deconvnet.data import Photos, open_photos
+from deconvnet.errors import DataError, RunError
+from deconvnet.networks import Network, load
+from deconvnet.runs import Run
+
+
+class PhotosGone(RunError):
+    """A run's photos are not where the run says."""
+
+
+def reopen(run: Run, data: Path | str | None = None) -> tuple[Network, Photos]:
+    """The network and the photos of a mining run, refused if they changed since.
+
+    Raises
+    ------
+    RunError
+        If the photos or the weights are gone or are others.
+    """
+    network = load(run.inputs["network"], run.place("weights") or "shipped")
+    if network.fingerprint != run.inputs["weights_sha256"]:
+        raise RunError(f"the weights of {network.name} are not those that {run.path} was mined with: mine again.")
+    source = str(data or run.place("photos"))
+    names = run.json("photos")["names"]
+    try:
+        photos = open_photos(source)
+    except DataError as error:
+        raise PhotosGone(
+            f"the photos of {run.path} are gone from {source}: say where they lie now with --data."
+        ) from error
+    if list(photos.names) != names:
+        place = {name: i for i, name in enumerate(photos.names)}
+        if any(name not in place for name in names):
+            missing = next(name for name in names if name not in place)
+            raise RunError(f"{source} does not hold the photos of {run.path} ({missing} is missing): mine again.")
+        photos = photos.subset([place[name] for name in names])
+    if photos.fingerprint != run.inputs["photos_sha256"]:
+        raise RunError(f"the photos in {source} changed since {run.path} was mined: mine again.")
+    return network, photos
