@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.node import map_aggregate
 from torch.overrides import TorchFunctionMode
 
 from deconvnet.errors import ModelError
@@ -61,7 +62,7 @@ class Step:
     def inputs(self) -> list[int]:
         """The steps whose values it takes."""
         found: list[int] = []
-        fx.node.map_aggregate((self.args, self.kwargs or {}), lambda a: found.append(a.step) if isinstance(a, Ref) else a)
+        map_aggregate((self.args, self.kwargs or {}), lambda a: found.append(a.step) if isinstance(a, Ref) else a)
         return found
 
 
@@ -85,11 +86,30 @@ def _(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
     return torch.empty_like(x)
 
 
-class _WholeNorms(TorchFunctionMode):
+@torch.library.custom_op("deconvnet::linear", mutates_args=())
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """On the last axis of a map whose channels come last; PyTorch would make one long list of all positions of it."""
+    return F.linear(x, weight, bias)
+
+
+@linear.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return x.new_empty((*x.shape[:-1], len(weight)))
+
+
+class _WholeSteps(TorchFunctionMode):
+    """Keeps in one step what PyTorch would take apart in a way that hides rows and columns."""
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.local_response_norm:
             return _normalize(*args, **(kwargs or {}))
+        if func is F.linear and (args[0] if args else kwargs["input"]).dim() > 2:
+            return _linear_map(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+
+def _linear_map(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return linear(input, weight, bias)
 
 
 def _normalize(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
@@ -118,7 +138,9 @@ def capture(model: nn.Module, photo: Tensor, maps: Sequence[str]) -> Capture:
     steps: list[Step] = []
     place: dict[fx.Node, int] = {}
     nodes, others = list(small.graph.nodes), list(large.graph.nodes)
-    if len(nodes) != len(others) or any(a.target != b.target for a, b in zip(nodes, others, strict=True) if a.op == "call_function"):
+    if len(nodes) != len(others) or any(
+        a.target != b.target for a, b in zip(nodes, others, strict=True) if a.op == "call_function"
+    ):
         raise ModelError("the model does other things to a batch of other size, so it cannot be followed step by step.")
     returned: list[Any] = []
     for node, other in zip(nodes, others, strict=True):
@@ -137,13 +159,8 @@ def capture(model: nn.Module, photo: Tensor, maps: Sequence[str]) -> Capture:
 
 def _trace(model: nn.Module, photo: Tensor, maps: Sequence[str], batch: int) -> fx.GraphModule:
     def compute(x: Tensor) -> list[Tensor]:
-        with listening(model, maps) as heard, _WholeNorms():
+        with listening(model, maps) as heard, _WholeSteps():
             found = model(x)
-            if not isinstance(found, Tensor):
-                raise ModelError(
-                    f"the model returns {type(found).__name__}, not one tensor: wrap it in a module that returns its "
-                    "class scores."
-                )
             missing = [name for name in maps if name not in heard]
             if missing:
                 raise ModelError(f"{missing[0]} does not run when the model does: ask for another layer.")
@@ -152,7 +169,9 @@ def _trace(model: nn.Module, photo: Tensor, maps: Sequence[str], batch: int) -> 
     example = photo.new_zeros((batch, *photo.shape[1:]))
     try:
         with torch.no_grad():
-            traced = make_fx(torch.func.functionalize(compute), tracing_mode="fake", _allow_non_fake_inputs=True)(example)
+            traced = make_fx(torch.func.functionalize(compute), tracing_mode="fake", _allow_non_fake_inputs=True)(
+                example
+            )
     except RuntimeError as error:
         if "data" in str(error).lower() and ("depend" in str(error).lower() or "trac" in str(error).lower()):
             raise ModelError(
@@ -196,9 +215,11 @@ def _linear(a: Any, b: Any, place: dict[fx.Node, int]) -> Any:
     if isinstance(a, fx.Node):
         return Ref(place[a])
     if isinstance(a, (list, tuple)):
-        return type(a)(_linear(x, y, place) for x, y in zip(a, b, strict=True)) if type(a) in (list, tuple) else [
-            _linear(x, y, place) for x, y in zip(a, b, strict=True)
-        ]
+        return (
+            type(a)(_linear(x, y, place) for x, y in zip(a, b, strict=True))
+            if type(a) in (list, tuple)
+            else [_linear(x, y, place) for x, y in zip(a, b, strict=True)]
+        )
     if isinstance(a, dict):
         return {key: _linear(a[key], b[key], place) for key in a}
     if type(a) is int:

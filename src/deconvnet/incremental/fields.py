@@ -118,10 +118,17 @@ class Field:
         device = want.top.device
         y = want.top[:, None] + torch.arange(want.height, device=device)
         x = want.left[:, None] + torch.arange(want.width, device=device)
+        clean = _inside(y, self.height, self.width, 2)[:, :, None] + _inside(x, self.width, 1, 0)[:, None, :]
+        clean = clean.clamp_(min=outside)
+        if not at.height * at.width:
+            return clean
         v, u = y - at.top[:, None], x - at.left[:, None]
         own = ((v >= 0) & (v < at.height))[:, :, None] & ((u >= 0) & (u < at.width))[:, None, :]
-        number = torch.arange(len(y), device=device)[:, None, None] * (at.height * at.width)
-        new = 2 + self.height * self.width + number + v[:, :, None] * at.width + u[:, None, :]
-        inside = ((y >= 0) & (y < self.height))[:, :, None] & ((x >= 0) & (x < self.width))[:, None, :]
-        clean = torch.where(inside, 2 + y[:, :, None] * self.width + x[:, None, :], outside)
+        first = torch.arange(len(y), device=device)[:, None] * (at.height * at.width)
+        new = (2 + self.height * self.width + first + v * at.width)[:, :, None] + u[:, None, :]
         return torch.where(own, new, clean)
+
+
+def _inside(position: Tensor, size: int, step: int, first: int) -> Tensor:
+    """``first + position * step``; far below zero outside the map."""
+    return torch.where((position >= 0) & (position < size), first + position * step, -(1 << 40))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,8 @@ import torch
 from deconvnet.incremental.fields import Place
 from deconvnet.incremental.spans import Spans
 
-_OVERHEAD = 3e7  # multiply-adds that one more batch costs, whatever is in it
+_OVERHEAD = 3e7  # multiply-adds whose time one more batch costs, whatever is in it
+_READING = 40  # multiply-adds whose time it takes to read one weight from memory
 _FULL = 0.85  # a window that takes so much of both sides is taken as the whole map
 
 
@@ -59,7 +61,7 @@ def _work(stacked: npt.NDArray[np.int64], weight: npt.NDArray[np.float64], axis:
 
 def _at_most(starts: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
     found: list[int] = []
-    for a, b in zip(starts[:-1], starts[1:], strict=True):
+    for a, b in pairwise(starts):
         found.extend(range(a, b, most))
     return np.array([*found, starts[-1]])
 
@@ -71,6 +73,7 @@ def _cheapest(
     best = np.full(len(classes) + 1, np.inf)
     best[0] = 0
     came = np.zeros(len(classes) + 1, int)
+    overhead = _OVERHEAD + _READING * float(weight.sum())
     for last in range(1, len(classes) + 1):
         largest = np.zeros(classes.shape[1:], int)
         count = 0
@@ -79,7 +82,7 @@ def _cheapest(
             if count > most:
                 break
             np.maximum(largest, classes[first], out=largest)
-            cost = best[first] + _OVERHEAD + count * float((largest.prod(1) * weight).sum())
+            cost = best[first] + overhead + count * float((largest.prod(1) * weight).sum())
             if cost < best[last]:
                 best[last], came[last] = cost, first
     cuts: list[tuple[int, int]] = []

@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deconvnet.incremental import spans as arithmetic
+from deconvnet.incremental import winograd
 from deconvnet.incremental.fields import Field, Place
 from deconvnet.incremental.simplify import Convolution, fill_in
 from deconvnet.incremental.spans import Spans
+from deconvnet.incremental.winograd import Winograd
 
 
 class Batch(Protocol):
@@ -21,6 +23,14 @@ class Batch(Protocol):
 
     def window(self, step: int, want: Place, border: float = 0.0) -> Tensor:
         """The positions ``want`` of a step's value, (N, ..., h, ..., w, ...)."""
+        ...
+
+    def place(self, step: int) -> Place:
+        """Where a step's windows lie."""
+        ...
+
+    def clean(self, step: int, want: Place) -> Tensor:
+        """The clean value at the positions ``want``, 0 outside the map."""
         ...
 
     def fresh(self, step: int) -> bool:
@@ -175,18 +185,105 @@ class Padded:
         return True
 
 
-def convolution(step: int, found: Convolution, size: tuple[int, int]) -> Sliding:
-    """A convolution's kernel."""
-    kernel = found.weight.shape[2:]
+@dataclass
+class Convolving(Sliding):
+    """A convolution: direct, or by Winograd, from the values or from their changes, whichever is quickest."""
+
+    step: int = 0
+    weights: Convolution | None = None
+    tiles: tuple[int, ...] = ()
+    quick: dict[int, Winograd] = field(default_factory=dict)
+
+    def run(self, batch: Batch, want: Place) -> Tensor:
+        assert self.weights is not None
+        own = batch.place(self.source)
+        way, m = self._quickest(own, want)
+        if way == "direct":
+            return Sliding.run(self, batch, want)
+        if m not in self.quick:
+            self.quick[m] = Winograd(self.weights.weight, m)
+        if way == "gather":
+            found = self._gathered(self.quick[m], batch, want)
+        else:
+            found = self._spread(self.quick[m], batch, own, want)
+        return found.permute(0, 3, 1, 2)
+
+    def _quickest(self, own: Place, want: Place) -> tuple[str, int]:
+        assert self.weights is not None
+        out, channels = self.weights.weight.shape[:2]
+        costs = {("direct", 0): 9.0 * want.height * want.width * channels * out}
+        for m in self.tiles:
+            costs["gather", m] = winograd.gather_cost(m, want.height, want.width, channels, out)
+            costs["spread", m] = winograd.spread_cost(m, own.height, own.width, channels, out)
+        return min(costs, key=costs.__getitem__)
+
+    def _gathered(self, quick: Winograd, batch: Batch, want: Place) -> Tensor:
+        assert self.weights is not None
+        m = quick.outputs
+        rows, columns = quick.tiles(want.height, want.width)
+        seen = Place(want.top - self.before[0], want.left - self.before[1], rows * m + 2, columns * m + 2)
+        found = quick.gather(batch.window(self.source, seen).permute(0, 2, 3, 1))
+        if found.shape[1:3] != (want.height, want.width):
+            found = found[:, : want.height, : want.width].contiguous()
+        return found if self.weights.bias is None else found.add_(self.weights.bias)
+
+    def _spread(self, quick: Winograd, batch: Batch, own: Place, want: Place) -> Tensor:
+        """The clean output and what the input's changes add to it."""
+        m = quick.outputs
+        rows, columns = quick.tiles(own.height, own.width)
+        tiled = Place(own.top, own.left, rows * m, columns * m)
+        change = batch.window(self.source, tiled) - batch.clean(self.source, tiled)
+        reach = quick.spread(change.permute(0, 2, 3, 1))
+        found = batch.clean(self.step, want).permute(0, 2, 3, 1)
+        top, left = own.top + self.before[0] - 2, own.left + self.before[1] - 2
+        _add(found, reach, top - want.top, left - want.left)
+        return found
+
+
+def _add(whole: Tensor, part: Tensor, tops: Tensor, lefts: Tensor) -> None:
+    """Add (N, h, w, C) into (N, H, W, C), each at a place of its own that may lie partly outside."""
+    height, width = whole.shape[1:3]
+    places = torch.stack([tops, lefts], 1)
+    for place in places.unique(dim=0):
+        top, left = (int(v) for v in place)
+        mine = (places == place).all(1)
+        y, x = (
+            slice(max(top, 0), min(top + part.shape[1], height)),
+            slice(max(left, 0), min(left + part.shape[2], width)),
+        )
+        seen = part[:, y.start - top : y.stop - top, x.start - left : x.stop - left]
+        if bool(mine.all()):
+            whole[:, y, x] += seen
+        else:
+            chosen = mine.nonzero()[:, 0]
+            whole[chosen, y, x] = whole[chosen, y, x] + seen[chosen]
+
+
+def convolution(
+    step: int, source: int, found: Convolution, size: tuple[int, int], tiles: tuple[int, ...] = ()
+) -> Convolving:
+    """A convolution's kernel; ``tiles`` are the tile sizes of Winograd's algorithm that it may take."""
+    kernel = tuple(found.weight.shape[2:])
     extent = ((kernel[0] - 1) * found.dilation[0] + 1, (kernel[1] - 1) * found.dilation[1] + 1)
 
     def operation(x: Tensor, _want: Place) -> Tensor:
         return F.conv2d(x, found.weight, found.bias, found.stride, 0, found.dilation, found.groups)
 
-    return Sliding(step, extent, found.stride, found.padding[:2], size, 0.0, operation)
+    if kernel != (3, 3) or found.stride != (1, 1) or found.dilation != (1, 1) or found.groups != 1:
+        tiles = ()
+    return Convolving(
+        source, extent, found.stride, found.padding[:2], size, 0.0, operation, step=step, weights=found, tiles=tiles
+    )
 
 
-def max_pool(step: int, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], size: tuple[int, int]) -> Sliding:
+def max_pool(
+    step: int,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    size: tuple[int, int],
+) -> Sliding:
     """A max pool's kernel; beyond the map lies -inf."""
     extent = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
 
@@ -206,7 +303,7 @@ def average_pool(
     before: tuple[int, int],
     size: tuple[int, int],
 ) -> Sliding:
-    """An average pool's kernel, ``before`` being the input's height and width; windows at the border are divided by fewer."""
+    """An average pool's kernel; ``before`` is the input's size. Windows at the border are divided by fewer."""
     counts = [_counts(kernel[i], stride[i], padding[i], count_padding, before[i], size[i]) for i in (0, 1)]
 
     def operation(x: Tensor, want: Place) -> Tensor:

@@ -38,7 +38,8 @@ def listening(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Ten
     modes = {module: module.training for module in model.modules()}
     hooks = [modules[name].register_forward_hook(hear(name)) for name in layers]
     try:
-        model.eval()
+        for module in modes:
+            module.training = False
         yield heard
     finally:
         for hook in hooks:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from deconvnet.errors import OptionError
+from deconvnet.errors import ModelError, OptionError
 from deconvnet.incremental.covering import as_fill, as_photo, as_windows, cover
 from deconvnet.incremental.listening import listening
 from deconvnet.incremental.records import Responses
@@ -55,7 +55,7 @@ def plain(
             covered = cover(photo, placed[start : start + batch_size], picture)
             if channels_last:
                 covered = covered.contiguous(memory_format=torch.channels_last)
-            outputs.append(model(covered))
+            outputs.append(answer(model, covered))
             for name in maps:
                 found = heard[name].flatten(2) if heard[name].dim() > 2 else heard[name][..., None]
                 sums[name].append(found.clamp(min=0).sum(2))
@@ -67,3 +67,23 @@ def plain(
         {name: torch.cat(found).numpy() for name, found in sums.items()},
         {name: torch.cat(found).numpy() for name, found in maxima.items()},
     )
+
+
+def answer(model: nn.Module, photos: Tensor) -> Tensor:
+    """What the model gives for some photos.
+
+    Raises
+    ------
+    ModelError
+        If it does not run on photos of this size, or does not give one tensor.
+    """
+    try:
+        found = model(photos)
+    except RuntimeError as error:
+        raise ModelError(f"the model does not run on a photo of {tuple(photos.shape[1:])}: {error}") from error
+    if not isinstance(found, Tensor):
+        raise ModelError(
+            f"the model returns {type(found).__name__}, not one tensor: wrap it in a module that returns its class "
+            "scores."
+        )
+    return found

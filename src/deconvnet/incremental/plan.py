@@ -7,12 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deconvnet.errors import ModelError
-from deconvnet.incremental.capture import Capture, PerBatch, Ref, Step, local_response_norm
+from deconvnet.incremental.capture import Capture, PerBatch, Step, local_response_norm
 from deconvnet.incremental.fields import Field
-from deconvnet.incremental.kernels import Kernel, Padded, Pointwise, Reshaped, average_pool, convolution, max_pool
+from deconvnet.incremental.kernels import (
+    Convolving,
+    Kernel,
+    Padded,
+    Pointwise,
+    Reshaped,
+    average_pool,
+    convolution,
+    max_pool,
+)
 from deconvnet.incremental.simplify import Convolution, Part, at_batch, fill_in
 
 aten = torch.ops.aten
@@ -23,7 +32,7 @@ _POINTWISE = {
     "reciprocal", "relu", "relu6", "rsqrt", "rsub", "sigmoid", "sign", "silu", "sin", "softplus", "softshrink", "sqrt",
     "square", "sub", "tanh", "threshold", "where", "to", "_to_copy",
 }  # fmt: skip
-_VIEWS = {aten.reshape.default}
+_TOLD = 0.01  # share of the multiply-adds from which on whole maps are worth a note
 
 
 @dataclass
@@ -43,6 +52,8 @@ class Plan:
     maps : mapping of str to int
     tail : set of int
         Steps after the last map: they run on many covered photos at once.
+    users : list of list of int
+        For each step, those that take its value.
     notes : tuple of str
     """
 
@@ -58,7 +69,7 @@ class Plan:
 
 
 @torch.no_grad()
-def plan(found: Capture, photo: Tensor, clean_output: Tensor) -> Plan:
+def plan(found: Capture, photo: Tensor, clean_output: Tensor, tiles: tuple[int, ...] = ()) -> Plan:
     """Run the photo through the steps, keep what windows need, and choose how each step is done.
 
     Raises
@@ -90,7 +101,7 @@ def plan(found: Capture, photo: Tensor, clean_output: Tensor) -> Plan:
         if any(j in varying for j in step.inputs):
             varying.add(i)
         if moving and all(j in fields or j not in varying for j in step.inputs):
-            kernel = _kernel(steps, i, fields, values)
+            kernel = _kernel(steps, i, fields, values, tiles)
             if kernel is not None:
                 kernels[i], fields[i] = kernel, Field(values[i], kernel.axes)
                 continue
@@ -98,7 +109,7 @@ def plan(found: Capture, photo: Tensor, clean_output: Tensor) -> Plan:
             wide.append((i, _name(step)))
     _check(values[found.output], clean_output)
     tail = _tail(found, users)
-    notes = tuple(_note(steps, fields, i, name, tail) for i, name in wide[:1] if i not in tail)
+    notes = _notes(steps, fields, wide, tail)
     values = [step.value for step in steps]
     _release(fields, kernels, users, {found.output, *found.maps.values()})
     return Plan(steps, values, fields, kernels, found.output, found.maps, tail, notes, users)
@@ -107,6 +118,9 @@ def plan(found: Capture, photo: Tensor, clean_output: Tensor) -> Plan:
 def _release(fields: dict[int, Field], kernels: dict[int, Kernel], users: list[list[int]], kept: set[int]) -> None:
     """Forget clean values that nobody reads again."""
     for i, whole in fields.items():
+        kernel = kernels.get(i)
+        if i == 0 or (isinstance(kernel, Convolving) and kernel.tiles):
+            continue  # photos are covered; changes are added to the convolution's clean value
         if i not in kept and all(j in kernels and not kernels[j].reads_beyond() for j in users[i]):
             whole.forget()
 
@@ -142,22 +156,33 @@ def _tail(found: Capture, users: list[list[int]]) -> set[int]:
     return tail
 
 
-def _note(steps: list[Step], fields: dict[int, Field], i: int, name: str, tail: set[int]) -> str:
-    def work(wanted: Callable[[int], bool]) -> float:
-        return sum(_multiplications(steps[j]) for j in range(len(steps)) if wanted(j))
-
-    total = work(lambda _: True)
-    whole = work(lambda j: j not in fields and j not in tail)
+def _notes(steps: list[Step], fields: dict[int, Field], wide: list[tuple[int, str]], tail: set[int]) -> tuple[str, ...]:
+    """Where whole maps begin, and their share of the work where it counts."""
+    work = [_multiplications(steps, i) for i in range(len(steps))]
+    whole = sum(work[i] for i in range(len(steps)) if i not in fields and i not in tail)
+    share = whole / max(sum(work), 1.0)
+    if not wide or share < _TOLD:
+        return ()
+    first, name = wide[0]
     return (
-        f"from {steps[i].name} ({name}) on whole maps are computed, since it mixes positions of the map: "
-        f"{whole / max(total, 1):.0%} of the network's multiply-adds."
+        f"{name} (step {first} of {len(steps)}, after {_layers_before(steps, first)} convolutions) mixes positions of "
+        f"the map: from there on whole maps are computed, {share:.0%} of the multiply-adds.",
     )
 
 
-def _multiplications(step: Step) -> float:
-    if not isinstance(step.target, Convolution) or not step.shape:
+def _layers_before(steps: list[Step], i: int) -> int:
+    return sum(isinstance(step.target, Convolution) for step in steps[:i])
+
+
+def _multiplications(steps: list[Step], i: int) -> float:
+    """Of convolutions and of layers on the last axis; the others count little."""
+    step = steps[i]
+    if not step.shape:
         return 0.0
-    return cost_of_position(step) * _product(step.shape[2:])
+    if isinstance(step.target, Convolution):
+        return cost_of_position(step) * _product(step.shape[2:])
+    weight = steps[step.args[1].step].value if _name(step) == "deconvnet.linear" else None
+    return 0.0 if weight is None else weight.shape[1] * _product(step.shape[1:])
 
 
 def cost_of_position(step: Step) -> float:
@@ -175,7 +200,9 @@ def _product(shape: tuple[int | PerBatch, ...]) -> float:
     return found
 
 
-def _kernel(steps: list[Step], i: int, fields: dict[int, Field], values: list[Any]) -> Kernel | None:
+def _kernel(
+    steps: list[Step], i: int, fields: dict[int, Field], values: list[Any], tiles: tuple[int, ...]
+) -> Kernel | None:
     """The step on windows; None where it needs whole maps."""
     step = steps[i]
     assert step.target is not None
@@ -186,11 +213,11 @@ def _kernel(steps: list[Step], i: int, fields: dict[int, Field], values: list[An
     target = step.target.target if isinstance(step.target, Part) else step.target
     source = step.inputs[0]
     if isinstance(target, Convolution):
-        return convolution(source, target, _size(step)) if fields[source].axes == (2, 3) else None
+        return convolution(i, source, target, _size(step), tiles) if fields[source].axes == (2, 3) else None
     if target is aten.cat.default:
         return _cat(step, fields, values)
     if target is local_response_norm._opoverload or target is local_response_norm:
-        return _along_channels(step, fields)
+        return _response_norm(step, fields)
     packet = _name(step)
     if packet in _POINTWISE and not isinstance(step.target, Part):
         return _pointwise(step, fields, values)
@@ -258,12 +285,29 @@ def _pad(step: Step, source: int, fields: dict[int, Field], _values: list[Any]) 
     return Padded(source, (top, left), (height, width), float(value), whole.axes)
 
 
-def _along_channels(step: Step, fields: dict[int, Field]) -> Kernel | None:
-    """Operations on all channels of a position, channels being axis 1."""
-    source = step.inputs[0]
-    if fields[source].axes != (2, 3):
+def _response_norm(step: Step, fields: dict[int, Field]) -> Kernel | None:
+    """Local response normalization (Krizhevsky et al. 2012, sec. 3.3); the sum over channels as a matrix product."""
+    whole = fields[step.inputs[0]]
+    if whole.axes != (2, 3):
         return None
-    return Reshaped(source, lambda x, _h, _w: step.target(x, *step.args[1:]), (2, 3))  # type: ignore[misc]
+    size, alpha, beta, k = step.args[1:]
+    channel = torch.arange(whole.shape[1])
+    distance = channel[None, :] - channel[:, None]  # PyTorch: size // 2 below, (size - 1) // 2 above
+    near = (distance <= size // 2) & (distance >= -((size - 1) // 2))
+    band = near.to(whole.clean) * (alpha / size)
+    shift = torch.full((whole.shape[1],), float(k)).to(whole.clean)
+
+    def operation(x: Tensor, height: int, width: int) -> Tensor:
+        rows = whole.rows(x)
+        scale = torch.addmm(shift, rows * rows, band)
+        if beta == 0.75:
+            root = scale.rsqrt_()
+            found = rows * root * root.sqrt()
+        else:
+            found = rows / scale.pow_(beta)
+        return whole.from_rows(found, height, width)
+
+    return Reshaped(step.inputs[0], operation, (2, 3))
 
 
 def _reshape(step: Step, source: int, fields: dict[int, Field], _values: list[Any]) -> Kernel | None:
@@ -318,6 +362,14 @@ def _layer_norm(step: Step, source: int, fields: dict[int, Field], values: list[
     whole = fields[source]
     rank, normalized = len(whole.shape), len(step.args[1])
     if not isinstance(step.target, Part) or step.target.index or max(whole.axes) >= rank - normalized:
+        return None
+    return _with_constants(step, source, whole.axes, values)
+
+
+def _linear(step: Step, source: int, fields: dict[int, Field], values: list[Any]) -> Kernel | None:
+    """On the last axis, where that is neither rows nor columns."""
+    whole = fields[source]
+    if step.inputs[0] != source or max(whole.axes) == len(whole.shape) - 1:
         return None
     return _with_constants(step, source, whole.axes, values)
 
@@ -389,6 +441,7 @@ _BUILDERS: dict[str, Callable[[Step, int, dict[int, Field], list[Any]], Kernel |
     "split": _slice,
     "split_with_sizes": _slice,
     "chunk": _slice,
+    "deconvnet.linear": _linear,
     "native_layer_norm": _layer_norm,
     "native_batch_norm": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,

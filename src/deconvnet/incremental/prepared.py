@@ -22,9 +22,9 @@ from deconvnet.incremental.simplify import at_batch, fill_in, simplify
 from deconvnet.incremental.spans import Spans, is_empty
 from deconvnet.incremental.totals import Totals
 
-PRECISIONS = ("exact", "fast")
+PRECISIONS = {"exact": (2,), "fast": (2, 4)}  # tiles of Winograd's algorithm: (2) rounds less than direct convolution
 _TOGETHER = 64  # windows in a batch, at most
-_TAIL = 1024  # covered photos that go through the last, flat layers together, at most
+_TAIL = 512  # covered photos that go through the last, flat layers together, at most
 
 
 class Prepared:
@@ -82,14 +82,16 @@ class Prepared:
         layers = [i for i in self._plan.kernels if cost_of_position(self._plan.steps[i])]
         sizes = [extents(spans[i][seen], _map(self._plan, i)) for i in layers]
         most = self._most({i: s[seen] for i, s in spans.items()})
-        groups = batches(sizes or [extents(placed[seen], _map(self._plan, 0))], [cost_of_position(self._plan.steps[i]) for i in layers] or [1.0], most)
-        waiting = _Tail(self._plan, answers)
+        groups = batches(
+            sizes or [extents(placed[seen], _map(self._plan, 0))],
+            [cost_of_position(self._plan.steps[i]) for i in layers] or [1.0],
+            most,
+        )
+        waiting = _Tail(self._plan, answers, self._memory)
         done = len(placed) - len(seen)
         for group in groups:
             chosen = seen[group]
-            _Pass(self._plan, self._totals, chosen, {i: s[chosen] for i, s in spans.items()}, answers, waiting).run(
-                picture, placed[chosen]
-            )
+            _Pass(self._plan, self._totals, chosen, spans, answers, waiting).run(picture, placed[chosen])
             done += len(chosen)
             if progress is not None:
                 progress(done, len(placed))
@@ -141,10 +143,12 @@ class _Answers:
 class _Tail:
     """The last, flat layers, for many covered photos at once: their weights are large, their values small."""
 
-    def __init__(self, plan: Plan, answers: _Answers) -> None:
+    def __init__(self, plan: Plan, answers: _Answers, memory: int) -> None:
         self._plan, self._answers = plan, answers
         needed = {j for i in plan.tail for j in plan.steps[i].inputs}
         self.entries = sorted(j for j in needed if j not in plan.tail and plan.values[j] is None)
+        each = sum(4 * int(np.prod(at_batch(plan.steps[j].shape, 1))) for j in self.entries)
+        self._most = max(1, min(_TAIL, memory // 8 // max(each, 1)))
         self._waiting: dict[int, list[Tensor]] = {j: [] for j in self.entries}
         self._positions: list[npt.NDArray[np.int64]] = []
         self._count = 0
@@ -157,7 +161,7 @@ class _Tail:
         for j in self.entries:
             self._waiting[j].append(values[j])
         self._count += len(positions)
-        if self._count >= _TAIL:
+        if self._count >= self._most:
             self.flush()
 
     def flush(self) -> None:
@@ -181,7 +185,9 @@ def _whole(plan: Plan, i: int, values: dict[int, Any], count: int) -> Any:
     def known(j: int) -> Any:
         return values[j] if j in values else plan.values[j]
 
-    return step.target(*fill_in(at_batch(step.args, count), known), **fill_in(at_batch(step.kwargs or {}, count), known))
+    return step.target(
+        *fill_in(at_batch(step.args, count), known), **fill_in(at_batch(step.kwargs or {}, count), known)
+    )
 
 
 class _Pass:
@@ -200,13 +206,14 @@ class _Pass:
         self._places: dict[int, Place] = {}
         self._values: dict[int, Any] = {}
         self._loaded: set[int] = set()
-        self._current = 0
         device = plan.fields[0].clean.device
-        known: dict[int, Place] = {}
+        known: dict[tuple[int, int, int], Place] = {}  # steps with the same spans share their place
         for i, found in spans.items():
-            whole = plan.fields[i]
-            key = (id(found), whole.height, whole.width)
-            self._places[i] = known.setdefault(hash(key), place_of(found, (whole.height, whole.width), device))
+            size = plan.fields[i].height, plan.fields[i].width
+            key = (id(found), *size)
+            if key not in known:
+                known[key] = place_of(found[positions], size, device)
+            self._places[i] = known[key]
         self._left = [len(users) for users in plan.users]
         for i in {plan.output, *tail.entries}:
             self._left[i] += 1
@@ -217,6 +224,15 @@ class _Pass:
 
     def fresh(self, step: int) -> bool:
         return self._left[step] == 1 and step in self._plan.kernels and self._plan.kernels[step].makes_new
+
+    def place(self, step: int) -> Place:
+        return self._places[step]
+
+    def clean(self, step: int, want: Place) -> Tensor:
+        whole = self._plan.fields[step]
+        whole.load(None)
+        nowhere = torch.zeros_like(want.top)
+        return whole.read(Place(nowhere, nowhere, 0, 0), want)
 
     def window(self, step: int, want: Place, border: float = 0.0) -> Tensor:
         own = self._places[step]
@@ -233,7 +249,6 @@ class _Pass:
         plan = self._plan
         self._values[0] = self._covered(picture, placed)
         for i, step in enumerate(plan.steps):
-            self._current = i
             if step.target is None or i in plan.tail:
                 continue
             if i in plan.kernels:
@@ -346,5 +361,10 @@ def prepare(
     height, width = photo.shape[2:]
     clean = plain(model, photo, [(0, 0, height, width)], photo[0], maps=maps)
     steps = simplify(capture(model, photo, maps))
-    made = plan(steps, photo.contiguous(memory_format=torch.channels_last), torch.from_numpy(clean.outputs).to(photo))
+    made = plan(
+        steps,
+        photo.contiguous(memory_format=torch.channels_last),
+        torch.from_numpy(clean.outputs).to(photo),
+        PRECISIONS[precision],
+    )
     return Prepared(made, photo, clean, memory)

@@ -13,12 +13,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
+from torch.fx.node import map_aggregate
 
 from deconvnet.incremental.capture import Capture, PerBatch, Ref, Step
 
 aten = torch.ops.aten
-_COPIES = {aten.clone.default, aten.alias.default, aten.detach.default, aten.contiguous.default, aten.lift_fresh_copy.default}
+_COPIES = {
+    aten.clone.default,
+    aten.alias.default,
+    aten.detach.default,
+    aten.contiguous.default,
+    aten.lift_fresh_copy.default,
+}
 _VIEWS = {aten.view.default, aten._unsafe_view.default}
 _NORMS = {aten.native_batch_norm.default, aten._native_batch_norm_legit_no_training.default}
 
@@ -50,7 +57,9 @@ class Convolution:
         if (top, left) != (bottom, right):
             x = torch.nn.functional.pad(x, (left, right, top, bottom))
             top = left = 0
-        return torch.nn.functional.conv2d(x, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
+        return torch.nn.functional.conv2d(
+            x, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups
+        )
 
 
 def at_batch(value: Any, batch: int) -> Any:
@@ -123,7 +132,7 @@ def _fold_constants(steps: list[Step]) -> None:
 
 def _per_batch(args: Any) -> bool:
     found: list[Any] = []
-    fx.node.map_aggregate(args, lambda a: found.append(a) if isinstance(a, PerBatch) else a)
+    map_aggregate(args, lambda a: found.append(a) if isinstance(a, PerBatch) else a)
     return bool(found)
 
 
@@ -187,5 +196,8 @@ def _reachable(found: Capture) -> Capture:
         if i in wanted:
             wanted.update(found.steps[i].inputs)
     place = {old: new for new, old in enumerate(sorted(wanted))}
-    steps = [replace(s, args=_renamed(s.args, place), kwargs=_renamed(s.kwargs, place)) for s in (found.steps[i] for i in sorted(wanted))]
+    steps = [
+        replace(s, args=_renamed(s.args, place), kwargs=_renamed(s.kwargs, place))
+        for s in (found.steps[i] for i in sorted(wanted))
+    ]
     return Capture(steps, place[found.output], {name: place[i] for name, i in found.maps.items()})

@@ -8,7 +8,9 @@ import numpy.typing as npt
 Spans = npt.NDArray[np.int64]  # (positions, 4): top, left, bottom, right; the last two are exclusive
 
 
-def slide(spans: Spans, kernel: tuple[int, int], stride: tuple[int, int], before: tuple[int, int], size: tuple[int, int]) -> Spans:
+def slide(
+    spans: Spans, kernel: tuple[int, int], stride: tuple[int, int], before: tuple[int, int], size: tuple[int, int]
+) -> Spans:
     """Outputs of a sliding window of ``kernel`` extent that see a changed position.
 
     Parameters
@@ -25,7 +27,9 @@ def slide(spans: Spans, kernel: tuple[int, int], stride: tuple[int, int], before
     found = np.empty_like(spans)
     for axis in (0, 1):
         first, last = spans[:, axis], spans[:, axis + 2] - 1
-        lowest = -((kernel[axis] - 1 - first - before[axis]) // stride[axis])  # ceil((first + pad - kernel + 1) / stride)
+        lowest = -(
+            (kernel[axis] - 1 - first - before[axis]) // stride[axis]
+        )  # ceil((first + pad - kernel + 1) / stride)
         highest = (last + before[axis]) // stride[axis] + 1
         found[:, axis] = np.clip(lowest, 0, size[axis])
         found[:, axis + 2] = np.clip(highest, 0, size[axis])

@@ -1,0 +1,171 @@
+"""What a user meets: the model left alone, memory, refusals, progress."""
+
+from __future__ import annotations
+
+import resource
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import deconvnet
+from deconvnet.errors import ModelError, OptionError, UnknownNameError
+from deconvnet.incremental import plain, prepare
+
+PHOTO = torch.randn((3, 40, 40), generator=torch.Generator().manual_seed(0))
+BOXES = [(0, 0, 8, 8), (20, 12, 28, 20), (32, 32, 40, 40)]
+
+
+def small() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.Dropout(), nn.Conv2d(8, 8, 3), nn.Flatten(),
+        nn.Linear(8 * 36 * 36, 4),
+    )  # fmt: skip
+
+
+def test_the_model_is_left_as_it_was_also_after_an_error() -> None:
+    model = small().train()
+    model[3].eval()
+    model[0].weight.grad = torch.ones_like(model[0].weight)
+    model[1].register_forward_hook(lambda *_: None)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    hooks = [len(module._forward_hooks) for module in model.modules()]
+    prepare(model, PHOTO, maps=["0"]).run(BOXES, 0.0)
+    with pytest.raises(ModelError):
+        prepare(model, PHOTO[:, :20])
+    assert [module.training for module in model.modules()] == modes
+    assert [len(module._forward_hooks) for module in model.modules()] == hooks
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert torch.equal(model[0].weight.grad, torch.ones_like(model[0].weight))
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_what_was_prepared_does_not_change_with_the_photo() -> None:
+    model, photo = small(), PHOTO.clone()
+    prepared = prepare(model, photo)
+    first = prepared.run(BOXES, 0.0)
+    photo.zero_()
+    assert np.array_equal(prepared.run(BOXES, 0.0).outputs, first.outputs)
+
+
+def test_the_order_of_windows_and_their_company_do_not_matter() -> None:
+    model = small()
+    prepared = prepare(model, PHOTO, maps=["4"])
+    boxes = [(y, x, y + 9, x + 7) for y in range(0, 31, 3) for x in range(0, 33, 4)]
+    whole = prepared.run(boxes, 1.0)
+    order = np.random.default_rng(0).permutation(len(boxes))
+    mixed = prepared.run([boxes[i] for i in order], 1.0)
+    np.testing.assert_allclose(mixed.outputs, whole.outputs[order], rtol=0, atol=1e-5 * np.abs(whole.outputs).max())
+    np.testing.assert_allclose(mixed.sums["4"], whole.sums["4"][order], rtol=1e-5)
+
+
+def test_clean_is_the_answer_to_the_photo() -> None:
+    model = small().eval()
+    prepared = prepare(model, PHOTO, maps=["0"])
+    with torch.no_grad():
+        assert np.allclose(prepared.clean.outputs, model(PHOTO[None]).numpy())
+        assert np.allclose(prepared.clean.sums["0"], model[0](PHOTO[None]).clamp(min=0).sum((2, 3)).numpy(), rtol=1e-5)
+    assert len(prepared.run([(-5, -5, -1, -1)], 0.0)) == 1
+    assert np.array_equal(prepared.run([(-5, -5, -1, -1)], 0.0).outputs, prepared.clean.outputs)
+
+
+def test_no_window_gives_no_row() -> None:
+    assert len(prepare(small(), PHOTO).run(np.zeros((0, 4), int), 0.0)) == 0
+
+
+def test_progress_ends_at_the_number_of_windows() -> None:
+    told: list[tuple[int, int]] = []
+    prepare(small(), PHOTO).run(BOXES, 0.0, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (3, 3)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_memory_is_flat_in_the_number_of_windows() -> None:
+    model = deconvnet.load("zfnet", weights=None, num_classes=5, input_size=96, fc_width=16).module
+    photo = torch.randn(3, 96, 96)
+    prepared = prepare(model, photo, maps=["conv5"], memory=64 << 20)
+    few = [(y, x, y + 20, x + 20) for y in range(0, 76, 19) for x in range(0, 76, 19)]
+    prepared.run(few * 2, 0.0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    prepared.run(few * 12, 0.0)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 24 << 10, f"{grown / 1024:.0f} MiB more for six times the windows"
+
+
+def test_too_little_memory_is_said() -> None:
+    with pytest.raises(OptionError, match="MiB for its activations"):
+        prepare(small(), PHOTO, memory=1000).run(BOXES, 0.0)
+
+
+class Undecided(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3)) if x.sum() > 0 else x.amax((2, 3))
+
+
+class Noisy(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3)) + torch.rand(x.shape[0], 3)
+
+
+class Several(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (Undecided(), "depends on values of the photo"),
+        (Noisy(), "random"),
+        (Several(), "returns tuple"),
+        (nn.Sequential(nn.Flatten(0)), "no row for each photo"),
+    ],
+)
+def test_models_that_cannot_be_followed(model: nn.Module, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        prepare(model, PHOTO)
+
+
+def test_bad_input() -> None:
+    model = small()
+    with pytest.raises(UnknownNameError, match="there is no layer '9'"):
+        prepare(model, PHOTO, maps=["9"])
+    with pytest.raises(OptionError, match="precision is one of"):
+        prepare(model, PHOTO, precision="quick")
+    with pytest.raises(OptionError, match="NaN"):
+        prepare(model, PHOTO * torch.nan)
+    with pytest.raises(OptionError, match="prepare one for each photo"):
+        prepare(model, PHOTO.expand(2, 3, 40, 40))
+    prepared = prepare(model, PHOTO)
+    with pytest.raises(OptionError, match="window 1 is empty"):
+        prepared.run([(0, 0, 3, 3), (4, 4, 4, 9)], 0.0)
+    with pytest.raises(OptionError, match="top, left, bottom, right"):
+        prepared.run([(0, 0, 3)], 0.0)
+    with pytest.raises(OptionError, match="a fill is one number"):
+        prepared.run(BOXES, torch.zeros(2))
+    with pytest.raises(OptionError, match="does not fit"):
+        prepared.run(BOXES, torch.zeros(3, 9, 9))
+    with pytest.raises(OptionError, match="NaN"):
+        prepared.run(BOXES, float("nan"))
+
+
+def test_the_plain_way_needs_no_capture() -> None:
+    assert plain(Undecided(), PHOTO, BOXES, 0.0).outputs.shape == (3, 3)
+
+
+def test_the_fast_mode_keeps_its_bound_on_trained_networks() -> None:
+    """Probabilities within 1e-3, the most probable class the same, at every position of a photo."""
+    from deconvnet.data import sample_photos
+
+    for name in ("zfnet", "alexnet-dense"):
+        network = deconvnet.load(name)
+        for photo in sample_photos()[:2]:
+            x = network.preprocess([photo.pixels])[0]
+            boxes = [(y, z, y + 29, z + 29) for y in range(0, 100, 20) for z in range(0, 100, 20)]
+            exact, fast = (prepare(network.module, x, precision=p).run(boxes, 0.0) for p in ("exact", "fast"))
+            e, f = (torch.from_numpy(r.outputs).softmax(1) for r in (exact, fast))
+            assert float((e - f).abs().max()) < 1e-3
+            assert torch.equal(e.argmax(1), f.argmax(1))
