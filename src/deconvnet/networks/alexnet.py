@@ -43,12 +43,15 @@ def alexnet(
     remove: Collection[int] = (),
     widths: tuple[int, int, int] = (384, 384, 256),
     dropout: float = 0.5,
+    blurpool: bool = False,
 ) -> EightLayerNet:
     """The paper's network: two towers that meet in conv3 and in the fully connected layers.
 
-    Options as in :func:`deconvnet.networks.zfnet.zfnet`. :func:`split_towers` puts the towers on two devices.
+    Options as in :func:`deconvnet.networks.zfnet.zfnet`; with ``blurpool``, conv1 has stride 2 and its ReLU a blur by
+    2 (half of the stride of 4 stays unguarded), at four times its cost. :func:`split_towers` puts the towers on two
+    devices.
     """
-    return _alexnet(2, num_classes, input_size, fc_width, lrn, remove, widths, dropout)
+    return _alexnet(2, num_classes, input_size, fc_width, lrn, remove, widths, dropout, blurpool)
 
 
 def alexnet_dense(
@@ -59,9 +62,10 @@ def alexnet_dense(
     remove: Collection[int] = (),
     widths: tuple[int, int, int] = (384, 384, 256),
     dropout: float = 0.5,
+    blurpool: bool = False,
 ) -> EightLayerNet:
     """AlexNet as one tower: the network that Zeiler & Fergus start from (Sec. 3). Options as in :func:`alexnet`."""
-    return _alexnet(1, num_classes, input_size, fc_width, lrn, remove, widths, dropout)
+    return _alexnet(1, num_classes, input_size, fc_width, lrn, remove, widths, dropout, blurpool)
 
 
 def _alexnet(
@@ -73,6 +77,7 @@ def _alexnet(
     remove: Collection[int],
     widths: tuple[int, int, int],
     dropout: float,
+    blurpool: bool,
 ) -> EightLayerNet:
     norm = Normalization(groups=towers) if lrn else None
     three, four, five = three_widths(widths)
@@ -90,6 +95,7 @@ def _alexnet(
         remove=remove,
         dropout=dropout,
         norm_first=True,
+        blurpool=blurpool,
     )
 
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from deconvnet.errors import OptionError
 from deconvnet.geometry import Window
+from deconvnet.networks.blurpool import BlurPool
 from deconvnet.networks.normalization import LocalResponseNorm
 
 
@@ -72,6 +73,7 @@ def eight_layers(
     dropout: float,
     norm_first: bool,
     overhang: bool = True,
+    blurpool: bool = False,
 ) -> EightLayerNet:
     """Build the sequence.
 
@@ -93,6 +95,10 @@ def eight_layers(
         Normalise before pooling (AlexNet's order) or after it (ZFNet's).
     overhang : bool
         Whether windows that overhang the right or lower edge count (cuda-convnet), or not (torch's default).
+    blurpool : bool
+        Blur before subsampling (:class:`~deconvnet.networks.blurpool.BlurPool`, 3 taps): a convolution of stride s has
+        stride s/2 and is followed, after its ReLU, by blur1 (blur2, ...) with stride 2; a pool of stride 2 has stride 1
+        and is followed by poolblur1. The sizes of the maps, and the weights, are those of the network without it.
 
     Raises
     ------
@@ -125,22 +131,24 @@ def eight_layers(
         if overhang and missing:  # zeros to the right and below
             parts[f"pad{number}"] = nn.ZeroPad2d((0, missing, 0, missing))
             side += missing
-        parts[f"conv{number}"] = nn.Conv2d(
-            maps, layer.maps, layer.kernel, layer.stride, layer.padding, groups=layer.groups
-        )
+        blurred = blurpool and layer.stride % 2 == 0
+        step = layer.stride // 2 if blurred else layer.stride
+        parts[f"conv{number}"] = nn.Conv2d(maps, layer.maps, layer.kernel, step, layer.padding, groups=layer.groups)
         parts[f"relu{number}"] = nn.ReLU()
+        if blurred:
+            parts[f"blur{number}"] = BlurPool()
         maps = layer.maps
         side = _shrink(Window(layer.kernel, layer.stride, layer.padding), side, f"conv{number}", input_size)
 
         after: list[tuple[str, nn.Module]] = []
         if layer.pool is not None:
-            pool = layer.pool
-            after.append((f"pool{number}", nn.MaxPool2d(pool.size, pool.stride, pool.padding, ceil_mode=overhang)))
-            side = _shrink(pool, side, f"pool{number}", input_size, ceil=overhang)
+            pooled = _shrink(layer.pool, side, f"pool{number}", input_size, ceil=overhang)
+            after += _pool(number, layer.pool, side, pooled, overhang, blurpool)
+            side = pooled
         if layer.norm is not None:
             n = layer.norm
             after.append((f"norm{number}", LocalResponseNorm(n.size, n.alpha, n.beta, n.k, n.groups)))
-        parts.update(reversed(after) if norm_first else after)
+        parts.update((*after[-1:], *after[:-1]) if norm_first and layer.norm is not None else after)
 
     parts["flatten"] = nn.Flatten()
     features = maps * side * side
@@ -165,6 +173,19 @@ def three_widths(widths: Sequence[int]) -> tuple[int, int, int]:
         raise OptionError(f"widths takes the maps of layers 3, 4 and 5, for example (512, 1024, 512), not {widths!r}.")
     three, four, five = widths
     return three, four, five
+
+
+def _pool(
+    number: int, pool: Window, side: int, pooled: int, overhang: bool, blurpool: bool
+) -> list[tuple[str, nn.Module]]:
+    """Max pooling of a map of ``side`` cells to ``pooled``, with a blur between maximum and subsampling if asked."""
+    if not blurpool or pool.stride != 2:
+        return [(f"pool{number}", nn.MaxPool2d(pool.size, pool.stride, pool.padding, ceil_mode=overhang))]
+    dense = Window(pool.size, 1, pool.padding).output(side)
+    missing = max(0, 2 * pooled - 1 - dense)  # the overhang: zeros change no maximum of a rectified map
+    edge: list[tuple[str, nn.Module]] = [(f"poolpad{number}", nn.ZeroPad2d((0, missing, 0, missing)))]
+    steps = [(f"pool{number}", nn.MaxPool2d(pool.size, 1, pool.padding)), (f"poolblur{number}", BlurPool())]
+    return (edge if missing else []) + steps
 
 
 def _shrink(window: Window, side: int, layer: str, input_size: int, ceil: bool = False) -> int:

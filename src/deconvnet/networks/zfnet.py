@@ -47,6 +47,7 @@ def zfnet(
     remove: Collection[int] = (),
     widths: tuple[int, int, int] = (384, 384, 256),
     dropout: float = 0.5,
+    blurpool: bool = False,
 ) -> EightLayerNet:
     """The paper's network (Fig. 3).
 
@@ -66,6 +67,9 @@ def zfnet(
         Maps of layers 3, 4, 5 (Table 3: 512, 1024, 512).
     dropout : float
         Probability in fc6 and fc7.
+    blurpool : bool
+        Blur before subsampling (Zhang 2019; not the paper's): in conv1, conv2 and the pools. Maps, sizes and weights
+        stay the same; conv1 and conv2 cost four times as much.
 
     Returns
     -------
@@ -93,6 +97,7 @@ def zfnet(
         remove=remove,
         dropout=dropout,
         norm_first=False,
+        blurpool=blurpool,
     )
 
 
@@ -104,9 +109,10 @@ def zfnet_wide(
     remove: Collection[int] = (),
     widths: tuple[int, int, int] = (512, 1024, 512),
     dropout: float = 0.5,
+    blurpool: bool = False,
 ) -> EightLayerNet:
     """Table 3's "512, 1024, 512 maps" in layers 3 to 5; options as in :func:`zfnet`."""
-    return zfnet(num_classes, input_size, fc_width, lrn, remove, widths, dropout)
+    return zfnet(num_classes, input_size, fc_width, lrn, remove, widths, dropout, blurpool)
 
 
 def zfnet_lrn30(
