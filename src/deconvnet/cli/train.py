@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,10 @@ def train(
     fc_width: Annotated[int | None, typer.Option(help="Another number of units in fc6 and fc7.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides split, start, order, crops.")] = None,
+    snapshot: Annotated[
+        list[int] | None,
+        typer.Option(help="An epoch whose weights are kept; may be repeated. Figure 4's, scaled, unless given."),
+    ] = None,
     start: Annotated[Path | None, typer.Option(help="A weights file to begin with.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on after the last whole epoch of the run.")] = False,
     threads: Annotated[int | None, typer.Option(help="Threads of torch; all cores unless given.")] = None,
@@ -46,10 +51,13 @@ def train(
     from deconvnet.training import recipe as find
     from deconvnet.training import train as run_training
     from deconvnet.training.loop import CHECKPOINT, NETWORK
+    from deconvnet.training.snapshots import epochs_to_keep
 
     plan = find(recipe).changed(network=network, epochs=epochs, size=size, batch_size=batch_size, seed=seed)
     if fc_width is not None:
         plan = plan.changed(options={"fc_width": fc_width})
+    if snapshot:
+        plan = replace(plan, snapshots=epochs_to_keep(snapshot, plan.epochs))
     if threads is not None:
         if threads < 1:
             raise OptionError(f"--threads must be at least 1, not {threads}.")

@@ -5,6 +5,7 @@ from deconvnet.training.initialization import initialize, spatial_autocorrelatio
 from deconvnet.training.loop import Step, Watcher, resample_fc6, train
 from deconvnet.training.material import DigitMaterial, Material, PhotoMaterial
 from deconvnet.training.recipes import RECIPES, Augmentation, Recipe, Stage, recipe
+from deconvnet.training.snapshots import snapshot
 
 __all__ = [
     "RECIPES",
@@ -21,6 +22,7 @@ __all__ = [
     "initialize",
     "recipe",
     "resample_fc6",
+    "snapshot",
     "spatial_autocorrelation",
     "train",
 ]

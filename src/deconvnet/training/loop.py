@@ -26,11 +26,18 @@ from deconvnet.errors import DataError, OptionError, RunError
 from deconvnet.networks import Network, Preprocessing, build, lenet_preprocessing
 from deconvnet.networks.lenet5 import map_loss
 from deconvnet.networks.registry import entry
-from deconvnet.runs import Run
+from deconvnet.runs import Run, places
 from deconvnet.runs.files import write_bytes
 from deconvnet.training.evaluation import Accuracy, evaluate
 from deconvnet.training.initialization import initialize, renormalize_filters, spatial_autocorrelation
-from deconvnet.training.material import DigitMaterial, Material, channel_mean, epoch_order, pixel_mean
+from deconvnet.training.material import (
+    DigitMaterial,
+    Material,
+    PhotoMaterial,
+    channel_mean,
+    epoch_order,
+    pixel_mean,
+)
 from deconvnet.training.recipes import Recipe, Stage
 
 CHECKPOINT = "checkpoint.pt"
@@ -134,7 +141,8 @@ def train(
         if start.name != recipe.network:
             raise OptionError(f"{recipe.network} cannot begin with weights of {start.name}.")
         inputs["start"] = start.fingerprint
-    run = Run.create(out, "train", recipe.record(), inputs, resume=resume)
+    where = {"places": places(out, photos=material.photos.address)} if isinstance(material, PhotoMaterial) else {}
+    run = Run.create(out, "train", recipe.record(), inputs, notes=where, resume=resume)
     if not run.has("split"):
         run.save_json(
             "split", {"seed": recipe.seed, "classes": material.classes, "held_out": material.names(material.held_out)}

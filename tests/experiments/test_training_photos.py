@@ -1,0 +1,51 @@
+"""What a training run learned from, found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deconvnet.data import load_mnist, open_photos
+from deconvnet.errors import RunError
+from deconvnet.experiments.training_photos import training_photos
+from deconvnet.runs import Run, places
+from deconvnet.training import DigitMaterial, PhotoMaterial
+
+MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
+
+
+def test_photos_without_the_held_out_ones(two_classes, tmp_path):
+    material = PhotoMaterial(open_photos(two_classes), 0.3, 5)
+    where = {"places": places(tmp_path / "run", photos=material.photos.address)}
+    run = Run.create(tmp_path / "run", "train", {}, {"data": material.fingerprint}, notes=where)
+    run.save_json("split", {"classes": material.classes, "held_out": material.names(material.held_out)})
+    found = training_photos(run)
+    assert list(found.photos.names) == material.names(material.train)
+    assert found.address == str(two_classes)
+    assert len(found.photos) == 14
+
+
+def test_a_run_that_does_not_say_where(two_classes, tmp_path):
+    run = Run.create(tmp_path / "run", "train", {}, {"data": "x"})
+    with pytest.raises(RunError, match="--data"):
+        training_photos(run)
+    run.save_json("split", {"classes": ["other", "red"], "held_out": []})
+    with pytest.raises(RunError, match="are not those"):
+        training_photos(run, two_classes)
+    with pytest.raises(RunError, match="are gone from"):
+        training_photos(run, tmp_path / "none")
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason=f"there is no MNIST in {MNIST}")
+def test_digits(tmp_path):
+    material = DigitMaterial(load_mnist(MNIST))
+    run = Run.create(tmp_path / "run", "train", {}, {"data": material.fingerprint})
+    with pytest.raises(RunError, match="--data"):
+        training_photos(run)
+    assert len(training_photos(run, MNIST).photos) == len(material.train) == 60_000
+    other = Run.create(tmp_path / "other", "train", {}, {"data": "mnist 10 + 10 0"})
+    with pytest.raises(RunError, match="not those"):
+        training_photos(other, MNIST)
+    with pytest.raises(RunError, match="MNIST is gone"):
+        training_photos(other, tmp_path / "none")
