@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import deconvnet
+from deconvnet.experiments.occlusion import occlude
 from deconvnet.figures import filters_picture, save_figure
 
 OUT = Path("docs/images")
@@ -18,6 +19,8 @@ def main() -> None:
         units = deconvnet.strongest_units(network, network.view(photo), ["conv2", "conv3", "conv5"], top=2)
         shown = deconvnet.project(network, [photo], units)
         save_figure(shown.plot(title=f"{name}, {samples[name].source}"), OUT / f"{name}.png")
+    covered = occlude(network, [("coffee", samples["coffee"].pixels)], fills=["mean", "blur"])
+    save_figure(covered.plot(), OUT / "occlusion.png")
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from deconvnet.incremental.simplify import at_batch, fill_in, simplify
 from deconvnet.incremental.spans import Spans, is_empty
 from deconvnet.incremental.totals import Totals
 
-PRECISIONS = {"exact": (2,), "fast": (2, 4)}  # tiles of Winograd's algorithm: (2) rounds less than direct convolution
-_TOGETHER = 64  # windows in a batch, at most
+PRECISIONS = {"exact": (2, 4), "fast": (2, 4, 6)}  # tiles of Winograd's algorithm
+_TOGETHER = 128  # windows in a batch, at most
 _TAIL = 512  # covered photos that go through the last, flat layers together, at most
 
 
@@ -337,8 +337,9 @@ def prepare(
     maps : sequence of str
         Layers (names of modules) whose feature maps' sums and maxima are wanted as well.
     precision : {"exact", "fast"}
-        ``"fast"`` computes 3 x 3 convolutions by Winograd's F(4 x 4, 3 x 3), whose rounding is about ten times as
-        large.
+        ``"exact"`` differs from full passes by float32 rounding only, at most 1e-5 of the largest output: 3 x 3
+        convolutions may be done by Winograd's F(2 x 2) or F(4 x 4), which round about as a direct convolution does.
+        ``"fast"`` may take F(6 x 6) too, which rounds ten times as much as a direct one.
     memory : int
         Bytes that activations may take, beside the model itself.
 

@@ -1,8 +1,8 @@
 """3 x 3 convolutions by Winograd's minimal filtering, as a few large matrix products (Lavin & Gray 2015).
 
 F(m x m, 3 x 3) gives m x m outputs from (m + 2) x (m + 2) inputs with (m + 2)^2 multiplications for each pair of
-channels, instead of 9 m^2. Rounding depends on the points at which it evaluates: F(2 x 2) with 0, 1, -1 rounds less
-than a direct convolution does; F(4 x 4) with 0, 1, -1, 1/2, -2 about twice as much as one.
+channels, instead of 9 m^2. Rounding depends on the points at which it evaluates. Largest error relative to the largest
+output, float32, 256 to 512 channels: direct 2e-6, F(2 x 2) 5e-7, F(4 x 4) 4e-6, F(6 x 6) 2e-5.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
-POINTS = {2: (Fraction(0), Fraction(1), Fraction(-1)), 4: tuple(map(Fraction, ("0", "1", "-1", "1/2", "-2")))}
+POINTS = {
+    2: ("0", "1", "-1"),
+    4: ("0", "1", "-1", "1/2", "-2"),
+    6: ("0", "1", "-1", "1/2", "-1/2", "2", "-2"),
+}
 _TAPS = 3
 
 
@@ -26,7 +30,7 @@ def transforms(outputs: int) -> tuple[Tensor, Tensor, Tensor]:
     The convolution of inputs d with taps g is ``A @ ((G @ g) * (B @ d))``: the transposed Toom-Cook algorithm, exact
     in rational numbers.
     """
-    points = POINTS[outputs]
+    points = [Fraction(point) for point in POINTS[outputs]]
     size = len(points) + 1
     scale = [_product([p - q for q in points if q != p]) for p in points]
     powers = [[p**j for j in range(size)] for p in points]
@@ -35,7 +39,7 @@ def transforms(outputs: int) -> tuple[Tensor, Tensor, Tensor]:
     g.append([Fraction(j == _TAPS - 1) for j in range(_TAPS)])
     # Row i of B: coefficients of the product of (x - q) over the other points; the last, over all points.
     b = [_polynomial([q for q in points if q != p], size) for p in points]
-    b.append(_polynomial(list(points), size))
+    b.append(_polynomial(points, size))
     found = [torch.tensor([[float(v) for v in row] for row in matrix], dtype=torch.float64) for matrix in (a, g, b)]
     return found[0], found[1], found[2]
 
@@ -69,7 +73,7 @@ class Winograd:
     Parameters
     ----------
     weight : Tensor, (O, C, 3, 3)
-    outputs : {2, 4}
+    outputs : {2, 4, 6}
         m.
     """
 
@@ -170,5 +174,5 @@ def spread_cost(outputs: int, height: int, width: int, inputs: int, channels: in
     tiles = -(-height // outputs) * -(-width // outputs)
     points = (outputs + 2) ** 2
     products = (1.1 if outputs == 2 else 1.2) * points * inputs * channels
-    moves = points * points * channels + points * outputs**2 * inputs + 150 * (points * channels + outputs**2 * inputs)
+    moves = points * points * channels + points * outputs**2 * inputs + 80 * (points * channels + outputs**2 * inputs)
     return tiles * (products + moves)
