@@ -138,7 +138,7 @@ def _show_layer(name: str, top: LayerTop, classes: list[str]) -> None:
     middle = 100 * float(np.median(top.active_share))
     typer.echo(
         f"{name:10} {top.channels:5} maps of {top.shape[1]} x {top.shape[2]}, "
-        f"half of them active in {middle:.3g} % of photos or more; {len(dead)} dead{listed}"
+        f"half of them active in at least {middle:.3g} % of the photos; {len(dead)} dead{listed}"
     )
 
 

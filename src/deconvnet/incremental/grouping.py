@@ -13,7 +13,7 @@ from deconvnet.incremental.fields import Place
 from deconvnet.incremental.spans import Spans
 
 _OVERHEAD = 3e7  # multiply-adds whose time one more batch costs, whatever is in it
-_READING = 120  # multiply-adds whose time it takes to read one weight from memory
+_READING = 50  # multiply-adds whose time it takes to read one weight from memory
 _FULL = 0.85  # a window that takes so much of both sides is taken as the whole map
 
 

@@ -30,6 +30,8 @@ _TAIL = 512  # covered photos that go through the last, flat layers together, at
 class Prepared:
     """A network and a photo whose clean activations are kept; make one with :func:`prepare`.
 
+    One run at a time: windows are written beside the clean values.
+
     Attributes
     ----------
     clean : Responses
@@ -364,7 +366,7 @@ def prepare(
     steps = simplify(capture(model, photo, maps))
     made = plan(
         steps,
-        photo.contiguous(memory_format=torch.channels_last),
+        photo.clone(memory_format=torch.channels_last),
         torch.from_numpy(clean.outputs).to(photo),
         PRECISIONS[precision],
     )

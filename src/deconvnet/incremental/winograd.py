@@ -21,6 +21,7 @@ POINTS = {
     6: ("0", "1", "-1", "1/2", "-1/2", "2", "-2"),
 }
 _TAPS = 3
+_EXTRA = 1.1  # reading clean values, cutting to size, adding up
 
 
 @lru_cache
@@ -165,8 +166,8 @@ def gather_cost(outputs: int, height: int, width: int, inputs: int, channels: in
     tiles = -(-height // outputs) * -(-width // outputs)
     points = (outputs + 2) ** 2
     products = (1.1 if outputs == 2 else 1.2) * points * inputs * channels
-    moves = points * points * inputs + points * outputs**2 * channels + 100 * (points * inputs + outputs**2 * channels)
-    return tiles * (products + moves)
+    moves = points * points * inputs + points * outputs**2 * channels + 120 * (points * inputs + outputs**2 * channels)
+    return _EXTRA * tiles * (products + moves)
 
 
 def spread_cost(outputs: int, height: int, width: int, inputs: int, channels: int) -> float:
@@ -174,5 +175,5 @@ def spread_cost(outputs: int, height: int, width: int, inputs: int, channels: in
     tiles = -(-height // outputs) * -(-width // outputs)
     points = (outputs + 2) ** 2
     products = (1.1 if outputs == 2 else 1.2) * points * inputs * channels
-    moves = points * points * channels + points * outputs**2 * inputs + 80 * (points * channels + outputs**2 * inputs)
-    return tiles * (products + moves)
+    moves = points * points * channels + points * outputs**2 * inputs + 120 * (points * channels + outputs**2 * inputs)
+    return _EXTRA * tiles * (products + moves)
