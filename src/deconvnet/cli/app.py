@@ -8,7 +8,26 @@ from typing import Annotated
 
 import typer
 
-from deconvnet.cli import demo, mine, networks, project, sweep, train
+from deconvnet.cli import (
+    ablate,
+    average,
+    compare,
+    correspond,
+    demo,
+    diagnose,
+    evolve,
+    invariance,
+    mine,
+    networks,
+    occlude,
+    project,
+    reproduce,
+    runs,
+    sanity,
+    sweep,
+    train,
+    transfer,
+)
 from deconvnet.errors import DeconvnetError
 
 app = typer.Typer(
@@ -19,7 +38,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (demo, networks, project, mine, sweep, train):
+for module in (
+    demo,
+    networks,
+    project,
+    mine,
+    runs,
+    occlude,
+    sanity,
+    diagnose,
+    compare,
+    average,
+    sweep,
+    train,
+    invariance,
+    correspond,
+    evolve,
+    transfer,
+    ablate,
+    reproduce,
+):
     module.register(app)
 
 
