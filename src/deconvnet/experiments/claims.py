@@ -1,8 +1,9 @@
 """The claims of Zeiler & Fergus (2013), one entry each: what they say, their figure, and the rule that judges ours.
 
-The rules were written before the runs that they judge. They have three values: a difference that is smaller than twice
-its standard error decides nothing, and the claim is then not testable at this scale. ``SIGMAS`` and the limits that the
-rules name are this project's; the paper gives none.
+The rules were written before the runs that they judge, and are not changed after. They are not blind:
+docs/reproduction.md says what was known. They have three values: a difference that is smaller than twice its standard
+error decides nothing, and the claim is then not testable at this scale. ``SIGMAS`` and the limits that the rules name
+are this project's; the paper gives none.
 
 A claim reads the runs of the parts that it names (:mod:`deconvnet.experiments.reproduction` makes them), nothing else.
 """
@@ -240,7 +241,7 @@ def _small(variant: str) -> Callable[[Evidence], Judged]:
         (rise, error), (whole, other) = errors.rise(variant), errors.rise(FOUR_LEFT)
         told = f"{_percent(errors.mean(variant))} against {_percent(errors.mean(BASE))} ({100 * rise:+.1f} points)"
         if not beyond(whole, other):
-            return Judged(told, None, "removing all four layers makes no difference here either")
+            return Judged(told, None, "removing all four layers does not raise the error here")
         spread = math.hypot(error, other / 3)
         holds = beyond(whole / 3 - rise, spread)
         return Judged(told, holds, "" if holds is not None else _noise("its distance from the limit", spread))
@@ -756,8 +757,7 @@ CLAIMS = (
     ),
     Claim(
         "output-stable", "Fig. 5", "The output is stable to translations and scalings.", "no figure",
-        "at least three quarters of the class's probability are kept, mean over steps and photos that are named "
-        "rightly, for both",
+        "at least three quarters of the class's probability are kept, mean over photos and steps, for both",
         ("invariance",), _output_is_stable,
     ),
     Claim(

@@ -121,22 +121,6 @@ class Paper:
         """So many held-out photos that can be read, drawn at random."""
         return [Shown(index, photo) for index, photo in islice(self.material.read(self.order), count)]
 
-    def named_rightly(self, network: Network, count: int) -> list[Shown]:
-        """The same of those that a network names rightly; any, if it does not know their classes or names hardly one.
-
-        What becomes of the probability of a class that is near 0 from the start says nothing.
-        """
-        if not set(self.photos.classes) <= set(network.classes):
-            return self.held_out(count)
-        labels = [network.classes.index(name) for name in self.photos.classes]
-        chosen: list[Shown] = []
-        coming = (Shown(index, photo) for index, photo in self.material.read(self.order))
-        while len(chosen) < count and (some := list(islice(coming, count))):
-            found = network.probabilities([each.pixels for each in some]).argmax(1)
-            pairs = zip(some, found, strict=True)
-            chosen += [each for each, label in pairs if labels[self.photos.labels[each.number]] == label]
-        return chosen[:count] if len(chosen) > 1 else self.held_out(count)
-
     @cached_property
     def halves(self) -> tuple[Photos, Photos]:
         """Every second class, and the others."""
@@ -292,7 +276,7 @@ def _searching(paper: Paper) -> dict[str, Any]:
 
 def _invariance(paper: Paper, out: Path) -> float:
     network = paper.network(ZFNET)
-    chosen = paper.named_rightly(network, paper.scale.moved)
+    chosen = paper.held_out(paper.scale.moved)
     result = invariance(
         network,
         [each.pixels for each in chosen],

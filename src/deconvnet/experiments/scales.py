@@ -34,7 +34,7 @@ class Scale:
     drawn : int
         Maps of each layer drawn in Figure 2.
     moved, covered : int
-        Held-out photos of Figure 5, which are named rightly, and of Figure 7.
+        Held-out photos of Figures 5 and 7.
     curves : (int, int)
         Steps and seeds of deletion and insertion.
     occlusion_stride : int or None
