@@ -7,7 +7,6 @@ whole matters; 512, 1024, 512 maps in layers 3 to 5 bring its own network from 3
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 
 from deconvnet.data import Photos
 from deconvnet.errors import DataError, OptionError, RunError, UnknownNameError
+from deconvnet.experiments.results import Drawn
 from deconvnet.experiments.trainings import trained
 from deconvnet.figures.ablation import ablation_figure
 from deconvnet.networks import build, entry, load
@@ -55,16 +55,11 @@ class Variant:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Ablation(AblationRecord):
+class Ablation(AblationRecord, Drawn):
     """What was found, with its figure; a notebook shows that."""
 
     def __repr__(self) -> str:
         return f"Ablation({self.network}, {self.recipe}: {len(self.variants)} variants, {len(self.seeds)} seeds)"
-
-    def _repr_png_(self) -> bytes:
-        picture = io.BytesIO()
-        self.plot().savefig(picture, format="png")
-        return picture.getvalue()
 
     def plot(self, title: str | None = None) -> Figure:
         """Training and held-out errors of all variants, beside the paper's."""

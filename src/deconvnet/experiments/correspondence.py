@@ -7,12 +7,10 @@ regions; 0.069, 0.068, 0.069 against 0.073 in layer 7, where the gap is within o
 
 from __future__ import annotations
 
-import io
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +22,11 @@ from deconvnet.errors import DataError, ModelError, OptionError, UnknownNameErro
 from deconvnet.experiments.fills import make_fill
 from deconvnet.experiments.parts import Part, check_inside, view_box, visible
 from deconvnet.experiments.responses import checked_layers, paper_layers, responses
+from deconvnet.experiments.results import Recorded
 from deconvnet.experiments.sign_changes import compare, permutation_test
 from deconvnet.figures.correspondence import correspondence_figure
 from deconvnet.geometry import Box
 from deconvnet.networks import Network
-from deconvnet.runs import Run
 from deconvnet.runs.correspondence import KIND, CorrespondenceRecord, Masked, SignChange
 
 if TYPE_CHECKING:
@@ -39,45 +37,22 @@ ROUNDING = 1e-5  # of the photo's largest feature; smaller changes count as none
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Correspondence(CorrespondenceRecord):
+class Correspondence(CorrespondenceRecord, Recorded):
     """What was found, with its figure; a notebook shows that."""
+
+    kind: ClassVar[str] = KIND
 
     def __repr__(self) -> str:
         return f"Correspondence({self.network}: {len(self.masked)} photos in {', '.join(self.groups)})"
-
-    def _repr_png_(self) -> bytes:
-        picture = io.BytesIO()
-        self.plot().savefig(picture, format="png")
-        return picture.getvalue()
 
     def plot(self, title: str | None = None) -> Figure:
         """Masked photos as in Figure 8, and Table 1 drawn."""
         return correspondence_figure(self, title)
 
-    def save(
-        self, out: str | os.PathLike[str], *, inputs: dict[str, Any] | None = None, overwrite: bool = False
-    ) -> Run:
-        """Write a run of kind ``"correspond"``; see :meth:`deconvnet.runs.correspondence.CorrespondenceRecord.write`.
-
-        Parameters
-        ----------
-        out : path
-        inputs : dict, optional
-            What else the run's manifest should say about where photos and weights came from.
-        overwrite : bool
-            Replace an earlier run of this kind.
-
-        Raises
-        ------
-        RunError
-            If ``out`` holds something else.
-        """
+    def _told(self) -> tuple[dict[str, Any], dict[str, Any]]:
         names = ("layers", "fill", "regions", "permutations", "seed")
-        given = {"network": self.network, "photos": [each.photo for each in self.masked], **(inputs or {})}
-        run = Run.create(out, KIND, {name: getattr(self, name) for name in names}, given, overwrite=overwrite)
-        self.write(run)
-        run.finish()
-        return run
+        given = {"network": self.network, "photos": [each.photo for each in self.masked]}
+        return {name: getattr(self, name) for name in names}, given
 
 
 def correspondence(

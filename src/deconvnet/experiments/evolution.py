@@ -8,12 +8,10 @@ ones only after 40 to 50.
 
 from __future__ import annotations
 
-import io
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +19,13 @@ import numpy.typing as npt
 from deconvnet.data import Photos
 from deconvnet.errors import OptionError, UnitError
 from deconvnet.experiments.projecting import check_layers, convolutions
+from deconvnet.experiments.results import Recorded
 from deconvnet.experiments.snapshot_pictures import Draughtsman, layer_evolution
 from deconvnet.experiments.snapshot_search import Search
 from deconvnet.figures.evolution import convergence_figure, evolution_figure
 from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import Photo
-from deconvnet.runs import Run, Unit
+from deconvnet.runs import Unit
 from deconvnet.runs.evolution import KIND, EvolutionRecord
 from deconvnet.runs.top import LayerTop
 from deconvnet.training.snapshots import alike
@@ -38,17 +37,14 @@ MOST_LAYERS = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Evolution(EvolutionRecord):
+class Evolution(EvolutionRecord, Recorded):
     """What was found, with its figures; a notebook shows the first."""
+
+    kind: ClassVar[str] = KIND
 
     def __repr__(self) -> str:
         layers = ", ".join(each.layer for each in self.layers)
         return f"Evolution({self.network}: {len(self.snapshots)} snapshots, {self.photos} photos; layers {layers})"
-
-    def _repr_png_(self) -> bytes:
-        picture = io.BytesIO()
-        self.plot().savefig(picture, format="png")
-        return picture.getvalue()
 
     def plot(self, title: str | None = None, *, patches: bool = True) -> Figure:
         """The paper's Figure 4: a block a layer, a row a map, a column a snapshot."""
@@ -58,31 +54,11 @@ class Evolution(EvolutionRecord):
         """How alike successive snapshots, and each and the last one, are, by layer."""
         return convergence_figure(self, title)
 
-    def save(
-        self, out: str | os.PathLike[str], *, inputs: dict[str, Any] | None = None, overwrite: bool = False
-    ) -> Run:
-        """Write a run of kind ``"evolve"``; see :meth:`deconvnet.runs.evolution.EvolutionRecord.write`.
-
-        Parameters
-        ----------
-        out : path
-        inputs : dict, optional
-            What else the run's manifest should say about where photos and weights came from.
-        overwrite : bool
-            Replace an earlier run of this kind.
-
-        Raises
-        ------
-        RunError
-            If ``out`` holds something else.
-        """
+    def _told(self) -> tuple[dict[str, Any], dict[str, Any]]:
         maps = {each.layer: each.compared.tolist() for each in self.layers}
         settings = {"maps": maps, "seed": self.seed, **self.settings}
-        given = {"network": self.network, "snapshots": self.snapshots, "photos": self.photos, **(inputs or {})}
-        run = Run.create(out, KIND, settings, given, overwrite=overwrite)
-        self.write(run)
-        run.finish()
-        return run
+        given = {"network": self.network, "snapshots": self.snapshots, "photos": self.photos}
+        return settings, given
 
 
 def evolution(

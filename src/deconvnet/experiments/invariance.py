@@ -7,23 +7,21 @@ and quasi-linearly for translation and scale; the output is stable to these, and
 
 from __future__ import annotations
 
-import io
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from deconvnet.errors import DataError, ModelError, OptionError, UnknownNameError
 from deconvnet.experiments.responses import checked_layers, paper_layers, responses
+from deconvnet.experiments.results import Recorded
 from deconvnet.experiments.transformations import PAPER, Transformable, Transformation, parse_all
 from deconvnet.figures.invariance import invariance_figure
 from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import Photo
-from deconvnet.runs import Run
 from deconvnet.runs.invariance import KIND, Course, InvarianceRecord
 
 if TYPE_CHECKING:
@@ -32,47 +30,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Invariance(InvarianceRecord):
+class Invariance(InvarianceRecord, Recorded):
     """What was found, with its figure; a notebook shows that."""
+
+    kind: ClassVar[str] = KIND
 
     def __repr__(self) -> str:
         names = ", ".join(course.name for course in self.courses)
         return f"Invariance({self.network}: {len(self.photos)} photos, {names}; layers {', '.join(self.layers)})"
 
-    def _repr_png_(self) -> bytes:
-        picture = io.BytesIO()
-        self.plot().savefig(picture, format="png")
-        return picture.getvalue()
-
     def plot(self, title: str | None = None) -> Figure:
         """The paper's Figure 5."""
         return invariance_figure(self, title)
 
-    def save(
-        self, out: str | os.PathLike[str], *, inputs: dict[str, Any] | None = None, overwrite: bool = False
-    ) -> Run:
-        """Write a run of kind ``"invariance"``; see :meth:`deconvnet.runs.invariance.InvarianceRecord.write`.
-
-        Parameters
-        ----------
-        out : path
-        inputs : dict, optional
-            What else the run's manifest should say about where photos and weights came from.
-        overwrite : bool
-            Replace an earlier run of this kind.
-
-        Raises
-        ------
-        RunError
-            If ``out`` holds something else.
-        """
+    def _told(self) -> tuple[dict[str, Any], dict[str, Any]]:
         steps = {course.name: course.values for course in self.courses}
         settings = {"layers": self.layers, "transformations": steps, "fill": self.fill}
-        given = {"network": self.network, "photos": self.photos, **(inputs or {})}
-        run = Run.create(out, KIND, settings, given, overwrite=overwrite)
-        self.write(run)
-        run.finish()
-        return run
+        given = {"network": self.network, "photos": self.photos}
+        return settings, given
 
 
 def invariance(

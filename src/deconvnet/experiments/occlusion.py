@@ -7,7 +7,6 @@ covering the object makes the probability of its class drop.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from deconvnet.errors import DataError, DeconvnetError, ModelError, OptionError,
 from deconvnet.experiments.fills import make_fill
 from deconvnet.experiments.projecting import PhotoProjections, check_layers, convolutions, project
 from deconvnet.experiments.reopening import reopen
+from deconvnet.experiments.results import Drawn
 from deconvnet.figures import occlusion_panel
 from deconvnet.geometry import Box
 from deconvnet.incremental import prepare
@@ -199,7 +199,7 @@ class Occluder:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Occlusion:
+class Occlusion(Drawn):
     """Figure 7 for some photos; a notebook shows its plot.
 
     Attributes
@@ -221,11 +221,6 @@ class Occlusion:
 
     def __repr__(self) -> str:
         return f"Occlusion({self.title}: {', '.join(photo.name for photo in self.photos)})"
-
-    def _repr_png_(self) -> bytes:
-        picture = io.BytesIO()
-        self.plot().savefig(picture, format="png")
-        return picture.getvalue()
 
     def plot(self, score: str = "probability") -> Figure:
         """Figure 7, one row of panels for each photo and fill; ``score`` is ``"probability"`` or ``"logit"``."""

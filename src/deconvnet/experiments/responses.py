@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from deconvnet.errors import ModelError, OptionError
 from deconvnet.experiments.projecting import check_layers
+from deconvnet.modes import evaluation
 from deconvnet.networks import Network
 
 _PASSING = nn.Dropout | nn.Flatten | nn.Identity  # give on what they got
@@ -80,7 +80,7 @@ def responses(network: Network, batch: Tensor, layers: Sequence[str]) -> tuple[d
         for name in dict.fromkeys(layers)
     ]
     try:
-        with evaluating(network.module):
+        with evaluation(network.module):
             output = network.module(batch)
     finally:
         for handle in handles:
@@ -131,18 +131,6 @@ def checked_layers(network: Network, layers: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(layers))
 
 
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; afterwards each part is in the mode in which it was."""
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        module.eval()
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
 @dataclass(frozen=True)
 class _Step:
     place: int
@@ -169,7 +157,7 @@ def _trace(network: Network) -> list[_Step]:
         for name, part in network.module.named_modules()
     ]
     try:
-        with evaluating(network.module):
+        with evaluation(network.module):
             network.module(torch.zeros((1, *network.input_shape)))
     finally:
         for handle in handles:

@@ -40,6 +40,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from deconvnet.errors import DataError, DeconvnetError, ModelError, OptionError
 from deconvnet.experiments.projecting import check_layers, strongest_units
+from deconvnet.experiments.results import Drawn
 from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import Photo
 from deconvnet.projection import RULES as KNOWN_RULES
@@ -58,7 +59,7 @@ Array = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Sanity:
+class Sanity(Drawn):
     """The result of :func:`sanity`; a notebook shows its plot.
 
     Attributes
@@ -98,13 +99,6 @@ class Sanity:
 
     def __repr__(self) -> str:
         return f"Sanity({len(self.units)} units of {self.layer} in {len(self.views)} photos: {self.finding()})"
-
-    def _repr_png_(self) -> bytes:
-        import io
-
-        picture = io.BytesIO()
-        self.plot().savefig(picture, format="png")
-        return picture.getvalue()
 
     @property
     def stage_names(self) -> tuple[str, ...]:

@@ -8,13 +8,11 @@ on these photos alone (Table 4); an SVM on its layers 1, 2, 3, 4, 5 and 7 reache
 
 from __future__ import annotations
 
-import io
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +23,10 @@ from deconvnet.experiments import linear, precision
 from deconvnet.experiments.duplicates import THRESHOLD, find_duplicates
 from deconvnet.experiments.features import layer_features, plan_layers
 from deconvnet.experiments.labels import Labelled, places
+from deconvnet.experiments.results import Recorded
 from deconvnet.experiments.trainings import trained
 from deconvnet.figures.transfer import transfer_figure
 from deconvnet.networks import Network
-from deconvnet.runs import Run
 from deconvnet.runs.transfer import ACCURACY, KIND, PRECISION, Duplicate, TransferRecord
 from deconvnet.training import PhotoMaterial, Recipe
 
@@ -60,46 +58,23 @@ class Scratch:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Transfer(TransferRecord):
+class Transfer(TransferRecord, Recorded):
     """What was found, with its figure; a notebook shows that."""
+
+    kind: ClassVar[str] = KIND
 
     def __repr__(self) -> str:
         return f"Transfer({self.network} to {len(self.classes)} classes of {self.data}: {len(self.layers)} layers)"
-
-    def _repr_png_(self) -> bytes:
-        picture = io.BytesIO()
-        self.plot().savefig(picture, format="png")
-        return picture.getvalue()
 
     def plot(self, title: str | None = None) -> Figure:
         """Layer by layer as in Table 7, and by the number of training photos as in Figure 9."""
         return transfer_figure(self, title)
 
-    def save(
-        self, out: str | os.PathLike[str], *, inputs: dict[str, Any] | None = None, overwrite: bool = False
-    ) -> Run:
-        """Write a run of kind ``"transfer"``; see :meth:`deconvnet.runs.transfer.TransferRecord.write`.
-
-        Parameters
-        ----------
-        out : path
-        inputs : dict, optional
-            What else the run's manifest should say about where photos and weights came from.
-        overwrite : bool
-            Replace an earlier run of this kind.
-
-        Raises
-        ------
-        RunError
-            If ``out`` holds something else.
-        """
+    def _told(self) -> tuple[dict[str, Any], dict[str, Any]]:
         names = ("classifiers", "sizes", "folds", "seed", "threshold")
         settings = {name: getattr(self, name) for name in names} | {"layers": [each.name for each in self.layers]}
-        given = {"network": self.network, "data": self.data, **(inputs or {})}
-        run = Run.create(out, KIND, settings, given, overwrite=overwrite)
-        self.write(run)
-        run.finish()
-        return run
+        given = {"network": self.network, "data": self.data}
+        return settings, given
 
 
 def transfer(

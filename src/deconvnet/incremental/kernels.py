@@ -37,11 +37,6 @@ class Batch(Protocol):
         """Whether nobody needs the value after this step, so that it may be overwritten."""
         ...
 
-    @property
-    def count(self) -> int:
-        """How many windows."""
-        ...
-
 
 class Kernel(Protocol):
     """One step on windows."""

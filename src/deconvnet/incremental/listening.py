@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from deconvnet.errors import ModelError, UnknownNameError
+from deconvnet.modes import evaluation
 
 
 @contextmanager
@@ -35,14 +36,10 @@ def listening(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Ten
 
         return keep
 
-    modes = {module: module.training for module in model.modules()}
     hooks = [modules[name].register_forward_hook(hear(name)) for name in layers]
     try:
-        for module in modes:
-            module.training = False
-        yield heard
+        with evaluation(model):
+            yield heard
     finally:
         for hook in hooks:
             hook.remove()
-        for module, training in modes.items():
-            module.training = training

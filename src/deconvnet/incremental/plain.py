@@ -13,6 +13,7 @@ from deconvnet.errors import ModelError, OptionError
 from deconvnet.incremental.covering import as_fill, as_photo, as_windows, cover
 from deconvnet.incremental.listening import listening
 from deconvnet.incremental.records import Responses
+from deconvnet.incremental.totals import of_whole
 
 
 @torch.no_grad()
@@ -57,9 +58,9 @@ def plain(
                 covered = covered.contiguous(memory_format=torch.channels_last)
             outputs.append(answer(model, covered))
             for name in maps:
-                found = heard[name].flatten(2) if heard[name].dim() > 2 else heard[name][..., None]
-                sums[name].append(found.clamp(min=0).sum(2))
-                maxima[name].append(found.amax(2))
+                activity, largest = of_whole(heard[name])
+                sums[name].append(activity)
+                maxima[name].append(largest)
             if progress is not None:
                 progress(min(start + batch_size, len(placed)), len(placed))
     return Responses(

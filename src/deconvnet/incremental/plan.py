@@ -215,7 +215,7 @@ def _kernel(
     if isinstance(target, Convolution):
         return convolution(i, source, target, _size(step), tiles) if fields[source].axes == (2, 3) else None
     if target is aten.cat.default:
-        return _cat(step, fields, values)
+        return _cat(step, fields)
     if target is local_response_norm._opoverload or target is local_response_norm:
         return _response_norm(step, fields)
     packet = _name(step)
@@ -349,9 +349,7 @@ def _permute(step: Step, source: int, fields: dict[int, Field], _values: list[An
 def _slice(step: Step, source: int, fields: dict[int, Field], _values: list[Any]) -> Kernel | None:
     """Parts of an axis that is neither rows nor columns nor the batch."""
     whole = fields[source]
-    packet = _name(step)
-    default = 0
-    dim = _argument(step, {"slice": 1, "split": 2, "split_with_sizes": 2, "chunk": 2}[packet], default)
+    dim = _argument(step, 1 if _name(step) == "slice" else 2, 0)
     dim = dim % len(whole.shape)
     if dim == 0 or dim in whole.axes or isinstance(step.args[-1], PerBatch):
         return None
@@ -391,7 +389,7 @@ def _prelu(step: Step, source: int, fields: dict[int, Field], values: list[Any])
     return _with_constants(step, source, (2, 3), values) if fields[source].axes == (2, 3) else None
 
 
-def _cat(step: Step, fields: dict[int, Field], values: list[Any]) -> Kernel | None:
+def _cat(step: Step, fields: dict[int, Field]) -> Kernel | None:
     if any(j not in fields for j in step.inputs):
         return None
     axes = {fields[j].axes for j in step.inputs}

@@ -20,7 +20,7 @@ from deconvnet.incremental.plan import Plan, cost_of_position, plan
 from deconvnet.incremental.records import Responses
 from deconvnet.incremental.simplify import at_batch, fill_in, simplify
 from deconvnet.incremental.spans import Spans, is_empty
-from deconvnet.incremental.totals import Totals
+from deconvnet.incremental.totals import Totals, of_whole
 
 PRECISIONS = {"exact": (2, 4), "fast": (2, 4, 6)}  # tiles of Winograd's algorithm
 _TOGETHER = 128  # windows in a batch, at most
@@ -134,9 +134,12 @@ class _Answers:
             self.outputs[positions] = value.float().cpu().numpy()
         for name, wanted in plan.maps.items():
             if wanted == step:
-                flat = value.flatten(2) if value.dim() > 2 else value[..., None]
-                self.sums[name][positions] = flat.clamp(min=0).sum(2).float().cpu().numpy()
-                self.maxima[name][positions] = flat.amax(2).float().cpu().numpy()
+                self.put_totals(name, positions, *of_whole(value))
+
+    def put_totals(self, name: str, positions: npt.NDArray[np.int64], sums: Tensor, maxima: Tensor) -> None:
+        """Sums and maxima of a layer's maps at some positions."""
+        self.sums[name][positions] = sums.float().cpu().numpy()
+        self.maxima[name][positions] = maxima.float().cpu().numpy()
 
     def responses(self) -> Responses:
         return Responses(self.outputs, self.sums, self.maxima)
@@ -295,9 +298,8 @@ class _Pass:
         for name, wanted in plan.maps.items():
             if wanted == i:
                 if name in self._totals:
-                    sums, maxima = self._totals[name].of(self._values[i], self._places[i])
-                    self._answers.sums[name][self._positions] = sums.float().cpu().numpy()
-                    self._answers.maxima[name][self._positions] = maxima.float().cpu().numpy()
+                    totals = self._totals[name].of(self._values[i], self._places[i])
+                    self._answers.put_totals(name, self._positions, *totals)
                 elif i != plan.output:
                     self._answers.put(self._positions, plan, i, self._values[i])
 

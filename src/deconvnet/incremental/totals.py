@@ -31,6 +31,12 @@ class Totals:
         return sums, torch.stack(around).amax(0)
 
 
+def of_whole(value: Tensor) -> tuple[Tensor, Tensor]:
+    """The same from whole maps, (N, maps, ...): sums of the positive part and maxima, both (N, maps)."""
+    maps = value.flatten(2) if value.dim() > 2 else value[..., None]
+    return maps.clamp(min=0).sum(2), maps.amax(2)
+
+
 def _running(values: Tensor) -> Tensor:
     """Row i: the maximum of the first i rows; -inf for none."""
     return F.pad(values.cummax(0).values, (0, 0, 1, 0), value=-torch.inf)

@@ -12,26 +12,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from deconvnet.modes import evaluation
+
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode, frozen parameters and gradients on inside; every module's and parameter's own flags back afterwards.
 
-    Flags are set one by one, not through ``model.eval()``, because models override that. With frozen parameters, the
-    tensors that require a gradient are those, and only those, that depend on the pixels.
+    With frozen parameters, the tensors that require a gradient are those, and only those, that depend on the pixels.
     """
-    training = [(module, module.training) for module in model.modules()]
     wanting = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
-        for module, _ in training:
-            module.training = False
         for parameter in wanting:
             parameter.requires_grad_(False)
-        with torch.inference_mode(False), torch.enable_grad():
+        with evaluation(model), torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
-        for module, flag in training:
-            module.training = flag
         for parameter in wanting:
             parameter.requires_grad_(True)
 

@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.errors import RunError
 from deconvnet.runs.directory import Run
+from deconvnet.runs.records import from_json, reading
 
 KIND = "ablate"
 
@@ -178,15 +178,11 @@ class AblationRecord:
         RunError
             If the run is of another kind, or parts of it are missing or damaged.
         """
-        if run.kind != KIND:
-            raise RunError(f"{run.path} is a run of kind {run.kind!r}, and one of kind {KIND!r} is needed.")
-        record, arrays = run.json("ablation"), run.arrays("ablation")
-        try:
-            content: dict[str, Any] = {name: _tuple(record[name]) for name in _PLAIN}
+        with reading(run, KIND):
+            record, arrays = run.json("ablation"), run.arrays("ablation")
+            content: dict[str, Any] = {name: from_json(record[name]) for name in _PLAIN}
             content |= {name: arrays[name] for name in _ARRAYS}
             return cls(**content)
-        except (KeyError, TypeError) as error:
-            raise RunError(f"the record in {run.path} is damaged ({error!r}): make it again.") from error
 
 
 _ARRAYS = ("parameters", "train", "top1", "top5", "per_class", "seconds")
@@ -202,7 +198,3 @@ def _percent(told: tuple[float, float], sign: bool = False) -> str:
     if np.isnan(mean):
         return "-"
     return f"{100 * mean:{'+' if sign else ''}.1f}" + ("" if np.isnan(deviation) else f" ± {100 * deviation:.1f}")
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.errors import RunError
 from deconvnet.geometry import Box
 from deconvnet.runs.directory import Run
+from deconvnet.runs.records import from_json, reading
 
 KIND = "correspond"
 
@@ -171,25 +171,17 @@ class CorrespondenceRecord:
         RunError
             If the run is of another kind, or parts of it are missing or damaged.
         """
-        if run.kind != KIND:
-            raise RunError(f"{run.path} is a run of kind {run.kind!r}, and one of kind {KIND!r} is needed.")
-        record, arrays = run.json("correspondence"), run.arrays("correspondence")
-        try:
-            plain = {name: _tuple(record[name]) for name in _PLAIN}
+        with reading(run, KIND):
+            record, arrays = run.json("correspondence"), run.arrays("correspondence")
+            plain = {name: from_json(record[name]) for name in _PLAIN}
             views = arrays["views"]
             masked = tuple(_masked(entry, view) for entry, view in zip(record["masked"], views, strict=True))
             distances = {n.removeprefix("distances/"): a for n, a in arrays.items() if n.startswith("distances/")}
             rows = tuple(SignChange(**row) for row in record["rows"])
             return cls(rows=rows, masked=masked, covered=arrays["covered"], distances=distances, **plain)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"the record in {run.path} is damaged ({error!r}): make it again.") from error
 
 
 _PLAIN = tuple(f.name for f in fields(CorrespondenceRecord) if f.name not in ("rows", "masked", "covered", "distances"))
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _masked(entry: dict[str, Any], view: npt.NDArray[np.uint8]) -> Masked:

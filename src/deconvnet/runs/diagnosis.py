@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deconvnet.runs.directory import Run
+from deconvnet.runs.records import reading
 
 KIND = "diagnose"
 SATURATED = 0.99
@@ -294,24 +295,25 @@ def read_diagnosis(run: Run, name: str) -> DiagnosisRecord:
             made.append(make(**{key: _read(key, value) for key, value in row.items()}, **own))
         return tuple(made)
 
-    return DiagnosisRecord(
-        table["network"],
-        table["title"],
-        arrays["first"],
-        table["input_size"],
-        entries("filters", FilterHealth),
-        entries("maps", MapHealth),
-        entries("strided", StrideHealth),
-        entries("shifts", ShiftHealth),
-        table["second_layer"],
-        arrays["second_channels"],
-        arrays["second"],
-        _read("consistency", table["consistency"]),
-        table["photos"],
-        table["probed"],
-        table["data"],
-        tuple(Finding(**row) for row in table["findings"]),
-    )
+    with reading(run):
+        return DiagnosisRecord(
+            table["network"],
+            table["title"],
+            arrays["first"],
+            table["input_size"],
+            entries("filters", FilterHealth),
+            entries("maps", MapHealth),
+            entries("strided", StrideHealth),
+            entries("shifts", ShiftHealth),
+            table["second_layer"],
+            arrays["second_channels"],
+            arrays["second"],
+            _read("consistency", table["consistency"]),
+            table["photos"],
+            table["probed"],
+            table["data"],
+            tuple(Finding(**row) for row in table["findings"]),
+        )
 
 
 _FLOATS = ("share", "change", "unexplained", "noise_limit", "consistency")

@@ -244,10 +244,21 @@ class Run:
             If ``path`` is missing, not a run, damaged, of a newer schema, or of another kind.
         """
         path = Path(path)
-        manifest = Manifest.read(path)
-        if kind is not None and manifest["kind"] != kind:
-            raise RunError(f"{path} is a run of kind {manifest['kind']!r}, and one of kind {kind!r} is needed.")
-        return cls(path, manifest)
+        run = cls(path, Manifest.read(path))
+        if kind is not None:
+            run.check_kind(kind)
+        return run
+
+    def check_kind(self, kind: str) -> None:
+        """Refuse a run of another kind.
+
+        Raises
+        ------
+        RunError
+            If it is of another kind.
+        """
+        if self.kind != kind:
+            raise RunError(f"{self.path} is a run of kind {self.kind!r}, and one of kind {kind!r} is needed.")
 
     def save_arrays(
         self, name: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None

@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.errors import RunError
 from deconvnet.runs.directory import Run
+from deconvnet.runs.records import from_json, reading
 
 KIND = "evolve"
 SETTLED = 0.9
@@ -230,20 +230,16 @@ class EvolutionRecord:
         RunError
             If the run is of another kind, or parts of it are missing or damaged.
         """
-        if run.kind != KIND:
-            raise RunError(f"{run.path} is a run of kind {run.kind!r}, and one of kind {KIND!r} is needed.")
-        record = run.json("evolution")
-        try:
+        with reading(run, KIND):
+            record = run.json("evolution")
             layers: list[LayerEvolution] = []
             for name in record["layers"]:
                 arrays = run.arrays(f"layers/{name}")
                 found: dict[str, Any] = {part: arrays[part] for part in _ARRAYS}
                 layers.append(LayerEvolution(name, **found))
-            plain: dict[str, Any] = {name: _tuple(record[name]) for name in _PLAIN}
+            plain: dict[str, Any] = {name: from_json(record[name]) for name in _PLAIN}
             names = {int(index): name for index, name in record["names"].items()}
             return cls(layers=tuple(layers), names=names, **plain)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"the record in {run.path} is damaged ({error!r}): make it again.") from error
 
 
 _ARRAYS = tuple(f.name for f in fields(LayerEvolution) if f.name != "layer")
@@ -262,7 +258,3 @@ def _divided(numerator: npt.NDArray[Any], count: npt.NDArray[Any]) -> npt.NDArra
 
 def _number(value: npt.NDArray[np.float64] | float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.errors import RunError
 from deconvnet.runs.directory import Run
+from deconvnet.runs.records import from_json, reading
 
 KIND = "invariance"
 
@@ -181,16 +181,12 @@ class InvarianceRecord:
         RunError
             If the run is of another kind, or parts of it are missing or damaged.
         """
-        if run.kind != KIND:
-            raise RunError(f"{run.path} is a run of kind {run.kind!r}, and one of kind {KIND!r} is needed.")
-        record, arrays = run.json("invariance"), run.arrays("invariance")
-        try:
+        with reading(run, KIND):
+            record, arrays = run.json("invariance"), run.arrays("invariance")
             courses = tuple(_course(entry, arrays) for entry in record["courses"])
-            content: dict[str, Any] = {name: _tuple(record[name]) for name in _PLAIN}
+            content: dict[str, Any] = {name: from_json(record[name]) for name in _PLAIN}
             content |= {name: arrays[name] for name in ("views", "norms", "apart", "baseline")}
             return cls(courses=courses, **content)
-        except (KeyError, TypeError) as error:
-            raise RunError(f"the record in {run.path} is damaged ({error!r}): make it again.") from error
 
 
 _ARRAYS = ("values", "distances", "probabilities", "filled", "examples", "shown")
@@ -203,10 +199,6 @@ _PLAIN = tuple(
 def _course(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> Course:
     whole: dict[str, Any] = {part: arrays[f"{entry['name']}/{part}"] for part in _ARRAYS}
     return Course(**entry, **whole)
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _sizes(course: Course) -> npt.NDArray[np.float64]:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.errors import OptionError, RunError
+from deconvnet.errors import OptionError
 from deconvnet.geometry import Box
 from deconvnet.runs.directory import Run
+from deconvnet.runs.records import reading
 from deconvnet.runs.units import Unit
 
 KIND = "occlude"
@@ -414,14 +415,10 @@ def read_occlusion(run: Run) -> tuple[OccludedPhoto, ...]:
     RunError
         If the run is of another kind, or parts of it are missing or do not fit together.
     """
-    if run.kind != KIND:
-        raise RunError(f"{run.path} is a run of kind {run.kind!r}, and one of kind {KIND!r} is needed.")
-    record = run.json("occlusion")
-    try:
+    with reading(run, KIND):
+        record = run.json("occlusion")
         classes = tuple(record["classes"])
         return tuple(_read_photo(run, number, entry, classes) for number, entry in enumerate(record["photos"]))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise RunError(f"the record in {run.path} is damaged ({error!r}): make it again.") from error
 
 
 def _read_photo(run: Run, number: int, entry: dict[str, Any], classes: tuple[str, ...]) -> OccludedPhoto:

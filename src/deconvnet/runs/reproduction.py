@@ -6,8 +6,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any, Self
 
-from deconvnet.errors import RunError
 from deconvnet.runs.directory import Run
+from deconvnet.runs.records import reading
 
 KIND = "reproduce"
 HOLDS, FAILS, UNTESTABLE = "holds", "does not hold", "not testable"
@@ -168,16 +168,12 @@ class ReproductionRecord:
         RunError
             If the run is of another kind, or its record is missing or damaged.
         """
-        if run.kind != KIND:
-            raise RunError(f"{run.path} is a run of kind {run.kind!r}, and one of kind {KIND!r} is needed.")
-        record = run.json("claims")
-        try:
+        with reading(run, KIND):
+            record = run.json("claims")
             plain: dict[str, Any] = {name: record[name] for name in _PLAIN}
             plain["networks"] = tuple(plain["networks"])
             answers = tuple(Answer(**{**each, "parts": tuple(each["parts"])}) for each in record["answers"])
             return cls(parts=tuple(PartTime(**each) for each in record["parts"]), answers=answers, **plain)
-        except (KeyError, TypeError) as error:
-            raise RunError(f"the record in {run.path} is damaged ({error!r}): make it again.") from error
 
 
 _PLAIN = ("scale", "about", "data", "networks")

@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.errors import RunError
 from deconvnet.runs.directory import Run
+from deconvnet.runs.records import from_json, reading
 
 KIND = "transfer"
 ACCURACY = "mean accuracy over classes"
@@ -200,18 +200,14 @@ class TransferRecord:
         RunError
             If the run is of another kind, or parts of it are missing or damaged.
         """
-        if run.kind != KIND:
-            raise RunError(f"{run.path} is a run of kind {run.kind!r}, and one of kind {KIND!r} is needed.")
-        record, arrays = run.json("transfer"), run.arrays("transfer")
-        try:
-            content: dict[str, Any] = {name: _tuple(record[name]) for name in _PLAIN}
+        with reading(run, KIND):
+            record, arrays = run.json("transfer"), run.arrays("transfer")
+            content: dict[str, Any] = {name: from_json(record[name]) for name in _PLAIN}
             content |= {name: arrays[name] for name in _ARRAYS}
             layers = [Layer(each["name"], tuple(each["shape"]), tuple(each["used"])) for each in record["layers"]]
             content["layers"] = tuple(layers)
             content["duplicates"] = tuple(Duplicate(**each) for each in record["duplicates"])
             return cls(**content)
-        except (KeyError, TypeError) as error:
-            raise RunError(f"the record in {run.path} is damaged ({error!r}): make it again.") from error
 
 
 _ARRAYS = ("tested", "scores", "by_class", "chosen", "scratch")
@@ -230,7 +226,3 @@ def _percent(values: npt.NDArray[np.float64]) -> str:
     if np.isnan(mean):
         return "-"
     return f"{100 * mean:.1f}" + ("" if np.isnan(deviation) else f" ± {100 * deviation:.1f}")
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

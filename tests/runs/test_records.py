@@ -1,0 +1,43 @@
+"""Damage in a record is one sentence, whatever is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deconvnet.errors import RunError
+from deconvnet.runs import Run
+from deconvnet.runs.diagnosis import read_diagnosis
+from deconvnet.runs.records import from_json, reading
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), TypeError(), ValueError(), IndexError(), AttributeError()])
+def test_what_goes_wrong_inside_is_told(tmp_path: Path, error: Exception) -> None:
+    run = Run.create(tmp_path / "run", "some", {}, {})
+    with pytest.raises(RunError, match=r"the record in .*run is damaged .*make it again"), reading(run, "some"):
+        raise error
+
+
+def test_a_run_of_another_kind(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", "some", {}, {})
+    with (
+        pytest.raises(RunError, match="is a run of kind 'some', and one of kind 'other' is needed"),
+        reading(run, "other"),
+    ):
+        pass
+    with pytest.raises(RunError, match="one of kind 'other' is needed"):
+        Run.open(run.path, "other")
+
+
+def test_a_damaged_diagnosis(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", "diagnose", {}, {})
+    run.save_arrays("zfnet", {})
+    run.save_json("zfnet", {"network": "zfnet"})
+    with pytest.raises(RunError, match="damaged"):
+        read_diagnosis(run, "zfnet")
+
+
+def test_lists_are_tuples() -> None:
+    assert from_json([1, 2]) == (1, 2)
+    assert from_json("ab") == "ab"
