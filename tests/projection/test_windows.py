@@ -21,6 +21,7 @@ from deconvnet.networks.alexnet import alexnet
 from deconvnet.networks.lenet5 import LeNet5
 from deconvnet.networks.zfnet import zfnet
 from deconvnet.projection import Projections, project
+from deconvnet.projection._lrn import LrnConstants, LrnFactors
 from deconvnet.runs import Unit
 
 
@@ -522,3 +523,29 @@ def test_models_in_channels_last_are_computed_whole() -> None:
     whole = project(net, photos, units, photos=range(4), seed="one", windows=False)
     assert np.array_equal(near.activations, whole.activations)  # the very same forward pass
     assert np.allclose(near.pixels, whole.pixels, rtol=1e-5, atol=1e-6)
+
+
+def test_a_batch_of_units_does_not_write_over_the_last_one() -> None:
+    """The pool works where it worked for the units before, and it is the last step on the way to the pixels."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(1, 3, 3)).eval()
+    photo = torch.randn(1, 1, 16, 16)
+    units = [Unit("1", channel, (row, 2)) for channel in range(3) for row in range(6)]
+    one_by_one = project(net, photo, units, memory=1)
+    whole = project(net, photo, units, windows=False)
+    assert one_by_one.windowed.all()
+    assert_equal(one_by_one, whole, 1e-6)
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_normalization_on_windows_equals_that_of_torch(size: int, layout: torch.memory_format) -> None:
+    maps = (100 * torch.randn(2, 12, 9, 7)).contiguous(memory_format=layout)
+    constants = LrnConstants(size, 1e-3, 0.75, 2.0)
+    values, factors = constants.normalize_and_keep(maps)
+    assert torch.allclose(values, F.local_response_norm(maps, size, 1e-3, 0.75, 2.0), rtol=3e-7, atol=0)
+    wide = maps.double().requires_grad_()
+    signal = torch.randn(maps.shape)
+    (expected,) = torch.autograd.grad(F.local_response_norm(wide, size, 1e-3, 0.75, 2.0), wide, signal.double())
+    for found in (factors.down(signal), LrnFactors.of(maps, constants).down(signal)):
+        assert torch.allclose(found.double(), expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))

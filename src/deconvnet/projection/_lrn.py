@@ -8,7 +8,7 @@ It works on each cell alone, so it works on windows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,23 +30,24 @@ class LrnConstants:
         return F.local_response_norm(maps, self.size, self.alpha, self.beta, self.k)
 
     def normalize_window(self, maps: Tensor) -> Tensor:
-        """The same bits, faster: torch's own average over maps treats them as a volume."""
-        count = maps.shape[1]
-        framed = F.pad(maps.square(), (0, 0, 0, 0, self.size // 2, (self.size - 1) // 2))
-        total = framed[:, :count]
+        """The same, faster: torch's own average over maps treats them as a volume."""
+        return self.normalize_and_keep(maps)[0]
+
+    def normalize_and_keep(self, maps: Tensor) -> tuple[Tensor, LrnFactors]:
+        """The same, and what the way down needs.
+
+        The same bits, too, but where a tensor ends: there torch takes another power function, of another last digit.
+        """
+        last = maps.permute(0, 2, 3, 1)
+        count = last.shape[-1]
+        framed = F.pad(last.square(), (self.size // 2, (self.size - 1) // 2))
+        scale = framed[..., :count].clone()
         for offset in range(1, self.size):
-            total = total + framed[:, offset : offset + count]
-        return maps / (total / self.size).mul_(self.alpha).add_(self.k).pow_(self.beta)
-
-    def scale(self, last: Tensor, band: Tensor) -> Tensor:
-        """s, from maps N x h x w x C."""
-        return (last.square() @ band).mul_(self.alpha / self.size).add_(self.k)
-
-    def factor(self, scale: Tensor) -> Tensor:
-        """s**-beta."""
-        if self.beta == 0.75:  # rsqrt(s * sqrt(s)): cheaper than a power
-            return scale.sqrt().mul_(scale).rsqrt_()
-        return scale.pow(-self.beta)
+            scale += framed[..., offset : offset + count]
+        scale.div_(self.size).mul_(self.alpha).add_(self.k)
+        power = scale.pow(self.beta)
+        factors = LrnFactors(last, scale, power, self.band(last, count), self)
+        return (last / power).permute(0, 3, 1, 2), factors
 
     def band(self, like: Tensor, channels: int) -> Tensor:
         """C x C matrix of 0 and 1: ``squares @ band`` sums each map's neighbours."""
@@ -57,33 +58,33 @@ class LrnConstants:
 
 @dataclass(frozen=True)
 class LrnFactors:
-    """What the way down needs of the forward pass: three tensors N x h x w x C and the sum's matrix."""
+    """What the way down needs of the forward pass: three tensors N x h x w x C, and the sum's matrix."""
 
-    direct: Tensor
-    inner: Tensor
-    outer: Tensor
+    maps: Tensor
+    scale: Tensor
+    power: Tensor  # of the scale
     band: Tensor
+    constants: LrnConstants
 
     @classmethod
     def of(cls, maps: Tensor, constants: LrnConstants) -> LrnFactors:
         """From the maps that were normalised, N x C x h x w."""
-        last = maps.detach().permute(0, 2, 3, 1)
+        last = maps.detach().permute(0, 2, 3, 1).contiguous()
         band = constants.band(last, last.shape[-1])
-        scale = constants.scale(last, band)
-        direct = constants.factor(scale)
-        inner = last * direct / scale
-        outer = last * (2 * constants.alpha * constants.beta / constants.size)
-        return cls(direct, inner, outer, band)
+        scale = (last.square() @ band).mul_(constants.alpha / constants.size).add_(constants.k)
+        return cls(last, scale, scale.pow(constants.beta), band, constants)
 
     def cut(self, window: Callable[[Tensor], Tensor]) -> LrnFactors:
         """The same on windows."""
-        return LrnFactors(window(self.direct), window(self.inner), window(self.outer), self.band)
+        return replace(self, maps=window(self.maps), scale=window(self.scale), power=window(self.power))
 
     def down(self, signal: Tensor) -> Tensor:
         """The gradient of the maps from that of their normalised values; both N x C x h x w."""
-        last = signal.permute(0, 2, 3, 1)
-        shared = (last * self.inner) @ self.band.T
-        return (last * self.direct).sub_(shared.mul_(self.outer)).permute(0, 3, 1, 2)
+        direct = signal.permute(0, 2, 3, 1) / self.power
+        inner = (direct * self.maps).div_(self.scale)
+        shared = F.linear(inner, self.band)
+        factor = 2 * self.constants.alpha * self.constants.beta / self.constants.size
+        return direct.sub_(shared.mul_(self.maps), alpha=factor).permute(0, 3, 1, 2)
 
 
 class LrnGradient(torch.autograd.Function):

@@ -47,9 +47,18 @@ def unpool_by_switches(signal: Tensor, switches: Tensor, size: tuple[int, int], 
     return filled.view(*maps, *size)
 
 
-def scatter_by_cells(values: Tensor, cells: Tensor, count: int, unpool: str) -> Tensor:
-    """Put values into ``count`` cells, 0 elsewhere; all flat. ``unpool`` says what several values in one cell give."""
-    empty = values.new_zeros(count)
+def scatter_by_cells(
+    values: Tensor, cells: Tensor, count: int, unpool: str, space: list[Tensor] | None = None
+) -> Tensor:
+    """Put values into ``count`` cells, 0 elsewhere; all flat. ``unpool`` says what several values in one cell give.
+
+    The result lies in the tensor that ``space`` holds, which is put there and made larger as needed.
+    """
+    if space is None:
+        space = []
+    if not space or len(space[0]) < count:
+        space[:] = [values.new_empty(count)]
+    empty = space[0][:count].zero_()
     if unpool == "place":
         return empty.scatter_reduce_(0, cells, values, "amax", include_self=False)
     filled = _accumulate(empty, cells, values)

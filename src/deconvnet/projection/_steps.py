@@ -27,6 +27,8 @@ from deconvnet.projection._rules import Rule
 from deconvnet.projection._rules import deconvnet as deconvnet_rule
 
 _FEW_MAPS = 16
+_TRIED = 2
+"""Units on which a convolution's two memory orders are compared."""
 
 
 @dataclass(frozen=True)
@@ -233,10 +235,28 @@ class Convolution(_Sliding):
     bias: Tensor | None = None
     rises: bool = True
     fresh = True
+    _alike: bool | None = None  # the outcome of `_either_layout`
 
     def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
-        seen = fit.take(value, *self._spread(height, width))
-        return F.conv2d(seen, self.weight, self.bias, self._stride, 0, self._dilation, self.groups), None
+        seen = fit.take(value, *self._spread(height, width)).contiguous()
+        last = seen.contiguous(memory_format=torch.channels_last)
+        return self._filter(last if self._either_layout(seen) else seen), None
+
+    def _filter(self, maps: Tensor) -> Tensor:
+        return F.conv2d(maps, self.weight, self.bias, self._stride, 0, self._dilation, self.groups)
+
+    def _either_layout(self, maps: Tensor) -> bool:
+        """Whether maps in channels-last memory give the same bits as in torch's usual order.
+
+        They were seen to where few maps come in. What comes out is then as the pool above wants it, so it is tried.
+        """
+        if self.weight.shape[1] * self.groups > _FEW_MAPS or len(maps) < _TRIED:
+            return False
+        if self._alike is None:
+            some = maps[:_TRIED]
+            last = some.contiguous(memory_format=torch.channels_last)
+            self._alike = torch.equal(self._filter(some), self._filter(last))
+        return self._alike
 
     def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
         if isinstance(signal, OneHot):
@@ -326,6 +346,11 @@ class Unpooling(_Sliding):
     def __post_init__(self) -> None:
         self.rises = self.unpool == "sum"  # the other ways ask for switches outside the window
 
+    @cached_property
+    def _working_space(self) -> list[Tensor]:
+        """What one batch of units filled and the next may fill again: fresh memory costs more than the filling."""
+        return []
+
     def without_maps(self) -> Step:
         return replace(self, switches=self.switches[:0].clone())
 
@@ -358,14 +383,13 @@ class Unpooling(_Sliding):
         seen = fit.take(value, *spread, outside=-torch.inf).contiguous(memory_format=torch.channels_last)
         size = self.windows[0].size, self.windows[1].size
         maxima, switches = F.max_pool2d(seen, size, self._stride, 0, self._dilation, return_indices=True)
-        last, channels = switches.permute(0, 2, 3, 1), value.shape[1]
-        codes = last * channels
+        codes, channels = switches.permute(0, 2, 3, 1), value.shape[1]
         if fit.width != spread[1]:  # rows of another length
-            rows = last.div(spread[1], rounding_mode="floor")
-            codes.add_(rows, alpha=(fit.width - spread[1]) * channels)
+            codes.add_(codes.div(spread[1], rounding_mode="floor"), alpha=fit.width - spread[1])
+        codes.mul_(channels)
         first = (fit.top * fit.width + fit.left) * channels
         codes.add_(torch.arange(first, first + channels, device=codes.device))
-        return maxima.contiguous(), (codes, None)
+        return maxima, (codes, None)
 
     def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
         values = dense(signal).permute(0, 2, 3, 1)
@@ -373,14 +397,14 @@ class Unpooling(_Sliding):
         cells = fit.height * fit.width * channels
         codes, shared = known
         first = torch.arange(0, units * cells, cells, device=codes.device)
-        codes = (codes + first[:, None, None, None]).reshape(-1)
+        codes = codes.add_(first[:, None, None, None]).reshape(-1)
         values = values.reshape(-1)
         if self.unpool == "mean":
             filled = scatter_by_cells(values, codes, units * cells, "sum") / shared.reshape(-1).clamp(min=1).to(
                 values.dtype
             )
         else:
-            filled = scatter_by_cells(values, codes, units * cells, self.unpool)
+            filled = scatter_by_cells(values, codes, units * cells, self.unpool, self._working_space)
         if self.unpool == "place":  # upper cells outside the window compete too: their signal is 0
             here = scatter_by_cells(torch.ones_like(values), codes, units * cells, "sum")
             filled = torch.where(here < shared.reshape(-1), filled.clamp(min=0), filled)
@@ -419,7 +443,7 @@ class Averaging(_Sliding):
             divisors = float(self.divisors.flatten()[0])
         else:
             divisors = self.divisors
-        return self._sums(fit.take(value, *spread)) / divisors, divisors
+        return self._sums(fit.take(value, *spread).contiguous()) / divisors, divisors
 
     def _sums(self, maps: Tensor) -> Tensor:
         size = self.windows[0].size, self.windows[1].size
@@ -450,8 +474,7 @@ class Normalization(Step):
         return self._factors.cut(upper.cut)
 
     def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
-        seen = fit.take(value, height, width)
-        return self.constants.normalize_window(seen), LrnFactors.of(seen, self.constants)
+        return self.constants.normalize_and_keep(fit.take(value, height, width))
 
     def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
         return fit.place(known.down(dense(signal)))
@@ -468,4 +491,4 @@ class Passing(Step):
 
     def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
         assert self.compute is not None
-        return self.compute(fit.take(value, height, width)), None
+        return self.compute(fit.take(value, height, width).contiguous()), None

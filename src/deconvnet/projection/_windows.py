@@ -198,4 +198,4 @@ def _pass_down(plan: Plan, group: Group, values: Tensor, recall: Callable[[int, 
             signals[edge.lower] = passed if other is None else dense(other) + dense(passed)
     if signal is None:  # rows and columns are reached by different branches: no pixel is
         return values.new_zeros((len(values), plan.vertices[-1].shape[0], rows.sizes[-1], columns.sizes[-1]))
-    return dense(signal)
+    return dense(signal).clone(memory_format=torch.contiguous_format)  # the next batch works where this one did
