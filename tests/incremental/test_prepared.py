@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -98,16 +99,17 @@ model = nn.Sequential(
 )
 prepared = prepare(model, torch.randn(3, 60, 60), maps=["2"], memory=64 << 20)
 few = [(y, x, y + 9, x + 9) for y in range(0, 51, 3) for x in range(0, 51, 3)]
-for times in (1, 6):
+for times in (1, 12):
     prepared.run(few * times, 0.0)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
 def test_memory_is_flat_in_the_number_of_windows() -> None:
+    """Their first maps alone would take 600 MiB; what an allocator holds back varies by some ten MiB."""
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
     some, many = map(int, done.stdout.split())
-    assert many - some < 8 << 10, f"{(many - some) / 1024:.0f} MiB more for 1,734 windows than for 289"
+    assert many - some < 100 << 10, f"{(many - some) / 1024:.0f} MiB more for 3,468 windows than for 289"
 
 
 def test_too_little_memory_is_said() -> None:
@@ -165,6 +167,15 @@ def test_bad_input() -> None:
         prepared.run(BOXES, torch.zeros(3, 9, 9))
     with pytest.raises(OptionError, match="NaN"):
         prepared.run(BOXES, float("nan"))
+
+
+@pytest.mark.parametrize("way", [prepare, lambda *given, maps: plain(*given, BOXES, 0.0, maps=maps)])
+def test_a_layer_that_runs_twice_is_refused(way: Callable[..., object]) -> None:
+    block = nn.Conv2d(3, 3, 3, padding=1)
+    model = nn.Sequential(block, nn.ReLU(), block, nn.Flatten(), nn.Linear(4800, 2))
+    with pytest.raises(ModelError, match="layer '0' runs more than once in a pass"):
+        way(model, PHOTO, maps=["0"])
+    way(model, PHOTO, maps=["1"])
 
 
 def test_the_plain_way_needs_no_capture() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
@@ -88,6 +89,15 @@ def test_grey_photos_become_three_equal_channels(small: Preprocessing) -> None:
 def test_pillow_images_of_every_mode(small: Preprocessing, mode: str) -> None:
     image = Image.fromarray(noise(40, 40)).convert(mode)
     np.testing.assert_array_equal(small.view(image), small.view(image.convert("RGB")))
+
+
+def test_a_pillow_image_is_turned_upright(small: Preprocessing) -> None:
+    upright = Image.fromarray(noise(40, 50))
+    lying, saved = upright.transpose(Image.Transpose.ROTATE_90), io.BytesIO()
+    exif = lying.getexif()
+    exif[0x0112] = 6  # the camera was held so that the picture must be turned by 270 degrees
+    lying.save(saved, "PNG", exif=exif)
+    np.testing.assert_array_equal(small.view(Image.open(saved)), small.view(upright))
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 2), (3, 1), (2, 7)])

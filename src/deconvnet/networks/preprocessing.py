@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from deconvnet.errors import DataError, OptionError
@@ -86,6 +86,7 @@ class Preprocessing:
         Parameters
         ----------
         photo : PIL image, or uint8 array (H, W, 3) or (H, W)
+            An image is turned upright as its Exif says.
 
         Returns
         -------
@@ -158,7 +159,7 @@ class Preprocessing:
         return record
 
     def _resized(self, photo: Photo) -> npt.NDArray[np.uint8]:
-        image = photo if isinstance(photo, Image.Image) else _image(photo)
+        image = ImageOps.exif_transpose(photo) if isinstance(photo, Image.Image) else _image(photo)
         image = image.convert("RGB" if self.channels == 3 else "L")
         return shortest_side(image, self.resize, INTERPOLATIONS[self.interpolation])
 
