@@ -124,6 +124,8 @@ def test_grey_networks(command, tmp_path):
         (["--score", "odds"], "--score is probability or logit"),
         (["--run", "nowhere"], "there is no run nowhere"),
         (["--faithfulness", "--steps", 0], "--steps and --seeds must be at least 1"),
+        (["--memory", 0], "--memory must be at least 1 MiB"),
+        (["--memory", 1], "MiB for its activations, more than the 1 MiB allowed: allow more memory"),
         (["--out", "nowhere/a.png"], "there is no folder nowhere"),
         (["--out", "a.xyz"], "its ending must be one of"),
         (["--input-size", 96], "options come from the weights file"),

@@ -50,6 +50,7 @@ def occlude(
         Path, typer.Option(help="The picture to write (.png, .pdf, .svg), or a folder: the numbers as well.")
     ] = Path("occlusion.png"),
     fast: Annotated[bool, typer.Option("--fast", help="Faster arithmetic that rounds more.")] = False,
+    memory: Annotated[int, typer.Option(help="MiB that activations may take.")] = 2048,
     faithfulness: Annotated[
         bool, typer.Option("--faithfulness", help="Deletion and insertion curves too, beside chance.")
     ] = False,
@@ -72,6 +73,8 @@ def occlude(
 
     if score not in SCORES:
         raise OptionError(f"--score is {' or '.join(SCORES)}, not {score!r}.")
+    if memory < 1:
+        raise OptionError(f"--memory must be at least 1 MiB, not {memory}.")
     if faithfulness and (steps < 1 or seeds < 1):
         raise OptionError(f"--steps and --seeds must be at least 1, not {steps} and {seeds}.")
     sizes, strides = _pair("--size", size), _pair("--stride", stride)
@@ -109,6 +112,7 @@ def occlude(
             mined=mined,
             data=data,
             precision="fast" if fast else "exact",
+            memory=memory << 20,
             ready=ready,
             progress=told,
         )

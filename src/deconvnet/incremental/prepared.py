@@ -115,7 +115,7 @@ class Prepared:
         if room < each:
             raise OptionError(
                 f"this network needs {(kept + each) / 2**20:.0f} MiB for its activations, more than the "
-                f"{self._memory / 2**20:.0f} MiB allowed: allow more memory."
+                f"{self._memory / 2**20:.0f} MiB allowed: allow more memory (memory=, --memory)."
             )
         return max(1, min(_TOGETHER, room // max(each, 1)))
 
