@@ -18,8 +18,8 @@ import torch
 
 from deconvnet.data import sample_photos
 from deconvnet.experiments.evolution import evolution
+from deconvnet.experiments.evolution.search import Search
 from deconvnet.experiments.shaking import shaken
-from deconvnet.experiments.snapshot_search import Search
 from deconvnet.networks import Network, load
 
 COUNT, BATCH, SIZE = 512, 32, 64

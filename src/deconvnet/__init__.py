@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from deconvnet.data import open_photos, read_photo, sample_photos
     from deconvnet.errors import DeconvnetError
     from deconvnet.experiments.look import look
-    from deconvnet.experiments.mining import mine_photos
+    from deconvnet.experiments.mining import mine_photos, top_figure
     from deconvnet.experiments.projecting import PhotoProjections, project, strongest_units
-    from deconvnet.experiments.top import top_figure
     from deconvnet.mining import mine
     from deconvnet.networks import Network, build, load
     from deconvnet.projection import Projections, receptive_fields
@@ -44,7 +43,7 @@ _HOMES = {
     "receptive_fields": "projection",
     "sample_photos": "data",
     "strongest_units": "experiments.projecting",
-    "top_figure": "experiments.top",
+    "top_figure": "experiments.mining",
     "write_look_page": "report",
 }
 

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.conftest import noise
 
 from deconvnet.cli.app import run as command_line
-from deconvnet.experiments.training_photos import training_photos
+from deconvnet.experiments.evolution.photos import training_photos
 from deconvnet.networks import load
 from deconvnet.runs import Run
 from deconvnet.runs.evolution import EvolutionRecord

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deconvnet.experiments.claims import CLAIMS
+from deconvnet.experiments.reproduction.claims import CLAIMS
 from deconvnet.runs import Run
 from deconvnet.runs.reproduction import ReproductionRecord
 

@@ -15,7 +15,7 @@ import torch
 import deconvnet
 from deconvnet.errors import DataError, ModelError, OptionError, RunError, UnknownNameError
 from deconvnet.experiments.correspondence import ROUNDING, Correspondence, correspondence
-from deconvnet.experiments.parts import Part
+from deconvnet.experiments.correspondence.parts import Part
 from deconvnet.figures import correspondence_figure
 from deconvnet.runs import Run
 from deconvnet.runs.correspondence import CorrespondenceRecord

@@ -10,7 +10,7 @@ from PIL import Image
 
 from deconvnet.data import open_photos, sample_photos
 from deconvnet.errors import OptionError
-from deconvnet.experiments.duplicates import SIDE, correlations, find_duplicates, thumbnail
+from deconvnet.experiments.transfer.duplicates import SIDE, correlations, find_duplicates, thumbnail
 
 
 @pytest.fixture(scope="module")

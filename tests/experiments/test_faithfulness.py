@@ -12,9 +12,9 @@ from tests.conftest import noise
 from torch import nn
 
 from deconvnet.errors import OptionError, RunError
-from deconvnet.experiments.faithfulness import faithfulness, pixel_orders
 from deconvnet.experiments.fills import make_fill
 from deconvnet.experiments.occlusion import Occluder
+from deconvnet.experiments.occlusion.deletion import faithfulness, pixel_orders
 from deconvnet.networks import Network, Preprocessing
 from deconvnet.runs import Run
 from deconvnet.runs.faithfulness import ORDERS, Faithfulness, read_faithfulness, save_faithfulness

@@ -14,8 +14,8 @@ import torch
 import deconvnet
 from deconvnet.errors import DataError, ModelError, OptionError, RunError, UnknownNameError
 from deconvnet.experiments.invariance import Invariance, invariance
+from deconvnet.experiments.invariance.transformations import Transformable
 from deconvnet.experiments.responses import paper_layers
-from deconvnet.experiments.transformations import Transformable
 from deconvnet.figures import invariance_figure
 from deconvnet.runs import Run
 from deconvnet.runs.invariance import InvarianceRecord

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deconvnet.errors import ModelError, UnknownNameError
-from deconvnet.experiments import linear, precision
+from deconvnet.experiments.transfer import linear, precision
 
 
 @pytest.fixture(scope="module")

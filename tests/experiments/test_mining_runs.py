@@ -17,9 +17,8 @@ import pytest
 
 import deconvnet
 from deconvnet.errors import DataError, OptionError, RunError
-from deconvnet.experiments import shards
-from deconvnet.experiments.mining import mine_photos
-from deconvnet.experiments.shards import Worker
+from deconvnet.experiments.mining import mine_photos, shards
+from deconvnet.experiments.mining.shards import Worker
 from deconvnet.runs import Run
 
 LAYERS = ["conv1", "conv2", "conv4"]

@@ -9,7 +9,7 @@ import pytest
 
 import deconvnet
 from deconvnet.errors import DataError
-from deconvnet.experiments.parts import Part, check_inside, read_parts, view_box, visible
+from deconvnet.experiments.correspondence.parts import Part, check_inside, read_parts, view_box, visible
 from deconvnet.geometry import Box
 from deconvnet.networks import Preprocessing
 

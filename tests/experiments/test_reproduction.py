@@ -15,10 +15,9 @@ from PIL import Image
 
 from deconvnet.data import open_photos, sample_photos
 from deconvnet.errors import DataError, RunError, UnknownNameError
-from deconvnet.experiments import claims
-from deconvnet.experiments.claims import CLAIMS, Evidence, beyond, binomial_error
-from deconvnet.experiments.reproduction import Paper, parts_of, plan, reproduce, some_classes
-from deconvnet.experiments.scales import SCALES, scale_named
+from deconvnet.experiments.reproduction import Paper, claims, parts_of, plan, reproduce, some_classes
+from deconvnet.experiments.reproduction.claims import CLAIMS, Evidence, beyond, binomial_error
+from deconvnet.experiments.reproduction.scales import SCALES, scale_named
 from deconvnet.runs import Run
 from deconvnet.runs.ablation import TABLE_3, AblationRecord
 from deconvnet.runs.correspondence import CorrespondenceRecord, Masked, SignChange

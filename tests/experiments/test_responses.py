@@ -7,7 +7,7 @@ import torch
 
 import deconvnet
 from deconvnet.errors import ModelError
-from deconvnet.experiments.correspondence import _signs
+from deconvnet.experiments.correspondence.differences import _signs
 from deconvnet.experiments.responses import responses
 
 

@@ -7,7 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from deconvnet.experiments.sign_changes import compare, permutation_test
+from deconvnet.experiments.correspondence.sign_changes import compare, permutation_test
 
 
 @pytest.mark.parametrize("features", [7, 70_001])  # the latter takes two blocks

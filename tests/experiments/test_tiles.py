@@ -10,8 +10,8 @@ import pytest
 import deconvnet
 from deconvnet.errors import OptionError, RunError, UnknownNameError
 from deconvnet.experiments.mining import mine_photos
+from deconvnet.experiments.mining.tiles import write_tiles
 from deconvnet.experiments.projecting import PhotoProjections
-from deconvnet.experiments.tiles import write_tiles
 from deconvnet.figures.display import display
 from deconvnet.figures.tiles import shrink
 from deconvnet.runs import Run, Unit

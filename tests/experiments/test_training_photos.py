@@ -8,7 +8,7 @@ import pytest
 
 from deconvnet.data import load_mnist, open_photos
 from deconvnet.errors import RunError
-from deconvnet.experiments.training_photos import training_photos
+from deconvnet.experiments.evolution.photos import training_photos
 from deconvnet.runs import Run, places
 from deconvnet.training import DigitMaterial, PhotoMaterial
 

@@ -15,11 +15,10 @@ from PIL import Image
 import deconvnet
 from deconvnet.data import open_photos, sample_photos
 from deconvnet.errors import DataError, ModelError, OptionError, RunError, UnknownNameError
-from deconvnet.experiments import linear
-from deconvnet.experiments.features import layer_features, plan_layers
-from deconvnet.experiments.labels import labelled, read_labels
-from deconvnet.experiments.stages import stage_ends
-from deconvnet.experiments.transfer import Scratch, Transfer, split_fold, transfer, transfer_labels
+from deconvnet.experiments.transfer import Scratch, Transfer, linear, split_fold, transfer, transfer_labels
+from deconvnet.experiments.transfer.features import layer_features, plan_layers
+from deconvnet.experiments.transfer.labels import labelled, read_labels
+from deconvnet.experiments.transfer.stages import stage_ends
 from deconvnet.figures import transfer_figure
 from deconvnet.runs import Run
 from deconvnet.runs.transfer import TransferRecord

@@ -10,7 +10,7 @@ from PIL import Image
 
 import deconvnet
 from deconvnet.errors import OptionError
-from deconvnet.experiments.transformations import KINDS, Transformable, Transformation, parse_all
+from deconvnet.experiments.invariance.transformations import KINDS, Transformable, Transformation, parse_all
 from deconvnet.networks.preprocessing import shortest_side
 
 

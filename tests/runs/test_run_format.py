@@ -7,7 +7,7 @@ from pathlib import Path
 
 import deconvnet
 from deconvnet.experiments.mining import mine_photos
-from deconvnet.experiments.tiles import write_tiles
+from deconvnet.experiments.mining.tiles import write_tiles
 
 PAGE = Path(__file__).parents[2] / "docs" / "run-format.md"
 

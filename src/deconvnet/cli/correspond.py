@@ -50,8 +50,7 @@ def correspond(
     from deconvnet.cli.progress import bar
     from deconvnet.data import open_photos
     from deconvnet.errors import UnknownNameError
-    from deconvnet.experiments.correspondence import correspondence
-    from deconvnet.experiments.parts import read_parts
+    from deconvnet.experiments.correspondence import correspondence, read_parts
     from deconvnet.experiments.shuffling import shuffled
     from deconvnet.figures import save_figure
     from deconvnet.networks import load

@@ -107,7 +107,7 @@ def _photos(source: Path, data: str | None, sample: int | None, seed: int) -> tu
 
     from deconvnet.data import Photos, open_photos
     from deconvnet.errors import OptionError
-    from deconvnet.experiments.training_photos import training_photos
+    from deconvnet.experiments.evolution import training_photos
     from deconvnet.runs import Run
 
     if sample is not None and sample < 1:

@@ -51,9 +51,9 @@ def invariance(
     """Draw the paper's Figure 5: how features move as photos are moved, enlarged and turned."""
     from deconvnet.cli.places import check_place
     from deconvnet.cli.progress import bar
+    from deconvnet.experiments.invariance import PAPER
     from deconvnet.experiments.invariance import invariance as measure
     from deconvnet.experiments.shuffling import shuffled
-    from deconvnet.experiments.transformations import PAPER
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.runs.invariance import KIND

@@ -46,7 +46,7 @@ def mine(
     from deconvnet.data import open_photos
     from deconvnet.errors import OptionError
     from deconvnet.experiments.mining import mine_photos
-    from deconvnet.experiments.shards import Worker
+    from deconvnet.experiments.mining.shards import Worker
     from deconvnet.networks import load
 
     if resume and overwrite:
@@ -103,7 +103,7 @@ class _Pace:
 
 
 def _tell_unfinished(run: Run, rank: int) -> None:
-    from deconvnet.experiments.shards import unfinished
+    from deconvnet.experiments.mining.shards import unfinished
 
     count = run.manifest["shards"]
     batch = run.settings["batch_size"]
@@ -189,7 +189,7 @@ def top(
         raise OptionError(f"name a layer to draw ({known}), or --all for tiles of every map.")
     path = out or run / f"{layer}{'-ordinary' if ordinary else ''}.png"
     check_picture(path)
-    from deconvnet.experiments.top import top_figure
+    from deconvnet.experiments.mining import top_figure
     from deconvnet.figures import save_figure
 
     with bar() as shown:
@@ -211,7 +211,7 @@ def top(
 
 def _every(run: Run, layers: list[str] | None, data: Path | None, settings: dict[str, str]) -> None:
     from deconvnet.cli.progress import bar
-    from deconvnet.experiments.tiles import write_tiles
+    from deconvnet.experiments.mining import write_tiles
 
     with bar() as shown:
         task = shown.add_task("drawing maps", total=None, note="")

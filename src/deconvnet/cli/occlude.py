@@ -215,7 +215,7 @@ def _tell(photo: OccludedPhoto) -> None:
 
 def _faithfulness(network: Network, result: Occlusion, steps: int, seeds: int) -> list[Faithfulness]:
     from deconvnet.cli.progress import bar
-    from deconvnet.experiments.faithfulness import faithfulness
+    from deconvnet.experiments.occlusion import faithfulness
 
     measured = []
     with bar() as shown:

@@ -41,8 +41,8 @@ def reproduce(
     from deconvnet.data import open_photos
     from deconvnet.errors import OptionError
     from deconvnet.experiments import reproduction
-    from deconvnet.experiments.parts import read_parts
-    from deconvnet.experiments.scales import scale_named
+    from deconvnet.experiments.correspondence import read_parts
+    from deconvnet.experiments.reproduction import scale_named
     from deconvnet.figures.canvas import new_figure
     from deconvnet.runs.reproduction import PartTime
 

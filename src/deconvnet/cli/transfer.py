@@ -73,10 +73,9 @@ def transfer(
     from deconvnet.cli.progress import bar
     from deconvnet.data import open_photos
     from deconvnet.errors import OptionError
-    from deconvnet.experiments.labels import read_labels
     from deconvnet.experiments.shuffling import shuffled
+    from deconvnet.experiments.transfer import read_labels, transfer_labels
     from deconvnet.experiments.transfer import transfer as measure
-    from deconvnet.experiments.transfer import transfer_labels
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.runs.transfer import KIND

@@ -12,7 +12,7 @@ from deconvnet.errors import RunError
 from deconvnet.runs.directory import Run
 
 ORDERS = ("map", "centre", "random pixels", "shuffled map")
-"""In which order pixels are covered or uncovered; see `deconvnet.experiments.faithfulness`."""
+"""In which order pixels are covered or uncovered; see `deconvnet.experiments.occlusion.faithfulness`."""
 
 
 CURVES = ("deletion", "insertion")

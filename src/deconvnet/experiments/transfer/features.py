@@ -16,7 +16,7 @@ from deconvnet.data import Photos, Skipped, read_many
 from deconvnet.errors import DataError, OptionError
 from deconvnet.experiments.layers import layer_rows
 from deconvnet.experiments.responses import checked_layers, responses
-from deconvnet.experiments.stages import stage_ends
+from deconvnet.experiments.transfer.stages import stage_ends
 from deconvnet.networks import Network
 from deconvnet.runs.transfer import Layer
 
@@ -50,7 +50,7 @@ def plan_layers(network: Network, layers: Sequence[str] | None, most: int) -> tu
     ----------
     network : Network
     layers : sequence of str, optional
-        The ends of all stages (:func:`deconvnet.experiments.stages.stage_ends`) unless given.
+        The ends of all stages (:func:`deconvnet.experiments.transfer.stages.stage_ends`) unless given.
     most : int
         Features of a layer at most: larger maps are averaged over space to as many cells as fit, at least one.
 

@@ -24,22 +24,18 @@ from deconvnet.errors import DataError, DeconvnetError, RunError, UnknownNameErr
 from deconvnet.experiments.ablation import ablate
 from deconvnet.experiments.ablation import variants as table_3
 from deconvnet.experiments.averaging import average
-from deconvnet.experiments.claims import CLAIMS, Evidence
 from deconvnet.experiments.comparison import compare
-from deconvnet.experiments.correspondence import correspondence
+from deconvnet.experiments.correspondence import correspondence, read_parts
 from deconvnet.experiments.diagnosis import diagnose, save_diagnoses
-from deconvnet.experiments.evolution import evolution
-from deconvnet.experiments.faithfulness import faithfulness
+from deconvnet.experiments.evolution import evolution, training_photos
 from deconvnet.experiments.invariance import invariance
-from deconvnet.experiments.mining import mine_photos
-from deconvnet.experiments.occlusion import occlude
-from deconvnet.experiments.parts import read_parts
+from deconvnet.experiments.mining import mine_photos, top_figure
+from deconvnet.experiments.occlusion import faithfulness, occlude
+from deconvnet.experiments.reproduction.claims import CLAIMS, Evidence
+from deconvnet.experiments.reproduction.scales import Scale
 from deconvnet.experiments.sanity import sanity
-from deconvnet.experiments.scales import Scale
 from deconvnet.experiments.shaking import shaken
 from deconvnet.experiments.shuffling import shuffled
-from deconvnet.experiments.top import top_figure
-from deconvnet.experiments.training_photos import training_photos
 from deconvnet.experiments.transfer import Scratch, transfer
 from deconvnet.figures import faithfulness_curves, save_figure
 from deconvnet.figures.diagnosis import diagnosis_figure

@@ -13,11 +13,11 @@ import numpy as np
 
 from deconvnet.data import Photos
 from deconvnet.errors import OptionError, RunError
-from deconvnet.experiments.mining import KIND as KIND
-from deconvnet.experiments.mining import mine_photos as mine_photos
+from deconvnet.experiments.mining.reopening import PhotosGone, reopen
+from deconvnet.experiments.mining.run import KIND as KIND
+from deconvnet.experiments.mining.run import mine_photos as mine_photos
+from deconvnet.experiments.mining.tiles import write_tiles as write_tiles
 from deconvnet.experiments.projecting import PhotoProjections, project
-from deconvnet.experiments.reopening import PhotosGone, reopen
-from deconvnet.experiments.tiles import write_tiles as write_tiles
 from deconvnet.figures import TopBlock, top_grid
 from deconvnet.networks import Network
 from deconvnet.runs import Run, Unit

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from deconvnet.data import Photos, Skipped, read_many
 from deconvnet.errors import DataError, OptionError, RunError, WeightsError
-from deconvnet.experiments import shards
+from deconvnet.experiments.mining import shards
+from deconvnet.experiments.mining.shards import State, Worker
 from deconvnet.experiments.projecting import check_layers, convolutions
-from deconvnet.experiments.shards import State, Worker
 from deconvnet.mining import Miner, merge
 from deconvnet.networks import Network, load
 from deconvnet.runs import Run, places

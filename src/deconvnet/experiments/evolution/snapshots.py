@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from deconvnet.data import Photos
 from deconvnet.errors import OptionError, UnitError
+from deconvnet.experiments.evolution.pictures import Draughtsman, layer_evolution
+from deconvnet.experiments.evolution.search import Search
 from deconvnet.experiments.projecting import check_layers, convolutions
 from deconvnet.experiments.results import Recorded
-from deconvnet.experiments.snapshot_pictures import Draughtsman, layer_evolution
-from deconvnet.experiments.snapshot_search import Search
 from deconvnet.figures.evolution import convergence_figure, evolution_figure
 from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import Photo

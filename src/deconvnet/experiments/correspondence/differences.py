@@ -19,11 +19,11 @@ from torch import Tensor
 
 from deconvnet.data import Photos
 from deconvnet.errors import DataError, ModelError, OptionError, UnknownNameError
+from deconvnet.experiments.correspondence.parts import Part, check_inside, view_box, visible
+from deconvnet.experiments.correspondence.sign_changes import compare, permutation_test
 from deconvnet.experiments.fills import make_fill
-from deconvnet.experiments.parts import Part, check_inside, view_box, visible
 from deconvnet.experiments.responses import checked_layers, paper_layers, responses
 from deconvnet.experiments.results import Recorded
-from deconvnet.experiments.sign_changes import compare, permutation_test
 from deconvnet.figures.correspondence import correspondence_figure
 from deconvnet.geometry import Box
 from deconvnet.networks import Network
@@ -79,7 +79,7 @@ def correspondence(
     ----------
     network : Network
     parts : sequence of Part
-        What :func:`deconvnet.experiments.parts.read_parts` returns.
+        What :func:`deconvnet.experiments.correspondence.parts.read_parts` returns.
     photos : Photos, or mapping of str to uint8 array (H, W, 3)
         Where the parts' photos are found by name.
     layers : sequence of str, optional

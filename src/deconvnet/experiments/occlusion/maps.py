@@ -18,8 +18,8 @@ from torch import Tensor
 
 from deconvnet.errors import DataError, DeconvnetError, ModelError, OptionError, RunError, UnknownNameError
 from deconvnet.experiments.fills import make_fill
+from deconvnet.experiments.mining.reopening import reopen
 from deconvnet.experiments.projecting import PhotoProjections, check_layers, convolutions, project
-from deconvnet.experiments.reopening import reopen
 from deconvnet.experiments.results import Drawn
 from deconvnet.figures import occlusion_panel
 from deconvnet.geometry import Box

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deconvnet.errors import DataError, ModelError, OptionError, UnknownNameError
+from deconvnet.experiments.invariance.transformations import PAPER, Transformable, Transformation, parse_all
 from deconvnet.experiments.responses import checked_layers, paper_layers, responses
 from deconvnet.experiments.results import Recorded
-from deconvnet.experiments.transformations import PAPER, Transformable, Transformation, parse_all
 from deconvnet.figures.invariance import invariance_figure
 from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import Photo
@@ -74,12 +74,12 @@ def invariance(
         Unless given, the counterparts of the paper's layers 1 and 7: see
         :class:`deconvnet.experiments.responses.PaperLayers`. A module's own output counts, before a ReLU that follows.
     transformations : sequence of str
-        Each as :meth:`deconvnet.experiments.transformations.Transformation.parse` reads it.
+        Each as :meth:`deconvnet.experiments.invariance.transformations.Transformation.parse` reads it.
     labels : str, or sequence of str or None, optional
         Each photo's class, or one for all. Unless given, the class whose name the photo's folder bears, or else the
         predicted one.
     fill : str
-        What lies beyond a photo; see :class:`deconvnet.experiments.transformations.Transformable`.
+        What lies beyond a photo; see :class:`deconvnet.experiments.invariance.transformations.Transformable`.
     batch_size : int
         Pictures a forward pass; a pass serves all layers and the probabilities.
     progress : callable(done, total), optional

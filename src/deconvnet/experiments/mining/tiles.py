@@ -16,9 +16,9 @@ import numpy as np
 
 from deconvnet.data import Photos, Skipped, read_many
 from deconvnet.errors import OptionError, RunError
-from deconvnet.experiments.mining import ahead
+from deconvnet.experiments.mining.reopening import reopen
+from deconvnet.experiments.mining.run import ahead
 from deconvnet.experiments.patches import cut_patch
-from deconvnet.experiments.reopening import reopen
 from deconvnet.figures.display import display
 from deconvnet.figures.tiles import shrink, tile
 from deconvnet.networks import Network

@@ -19,12 +19,12 @@ import numpy.typing as npt
 
 from deconvnet.data import Photos
 from deconvnet.errors import DataError, OptionError
-from deconvnet.experiments import linear, precision
-from deconvnet.experiments.duplicates import THRESHOLD, find_duplicates
-from deconvnet.experiments.features import layer_features, plan_layers
-from deconvnet.experiments.labels import Labelled, places
 from deconvnet.experiments.results import Recorded
 from deconvnet.experiments.trainings import trained
+from deconvnet.experiments.transfer import linear, precision
+from deconvnet.experiments.transfer.duplicates import THRESHOLD, find_duplicates
+from deconvnet.experiments.transfer.features import layer_features, plan_layers
+from deconvnet.experiments.transfer.labels import Labelled, places
 from deconvnet.figures.transfer import transfer_figure
 from deconvnet.networks import Network
 from deconvnet.runs.transfer import ACCURACY, KIND, PRECISION, Duplicate, TransferRecord
@@ -111,13 +111,13 @@ def transfer(
     folds : int
         Random splits; the paper's 5.
     layers : sequence of str, optional
-        The ends of all stages unless given: :func:`deconvnet.experiments.stages.stage_ends`.
+        The ends of all stages unless given: :func:`deconvnet.experiments.transfer.stages.stage_ends`.
     classifiers : sequence of {"svm", "softmax"}
     test : int
         Test photos of each class at most; the paper's 50.
     seen : Photos, optional
         What the network was trained on: photos that lie in both sets, or nearly, are left out. See
-        :mod:`deconvnet.experiments.duplicates`.
+        :mod:`deconvnet.experiments.transfer.duplicates`.
     threshold : float
         Normalised correlation from which on two photos count as one.
     scratch : Scratch, optional
@@ -239,7 +239,7 @@ def transfer_labels(
     network : Network
     photos : Photos
     labels : Labelled
-        What :func:`deconvnet.experiments.labels.read_labels` returns.
+        What :func:`deconvnet.experiments.transfer.labels.read_labels` returns.
     folds : int
     share : float
         Of photos that are tested, between 0 and 1.

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.experiments.linear import GRID, SVM, Matrix, fitted
+from deconvnet.experiments.transfer.linear import GRID, SVM, Matrix, fitted
 
 Has = npt.NDArray[np.bool_]
 
