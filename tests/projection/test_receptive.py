@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deconvnet.errors import ModelError
-from deconvnet.geometry import Box
+from deconvnet.geometry import Box, receptive_box
 from deconvnet.projection import receptive_fields
 
 
@@ -118,6 +118,11 @@ def test_equals_what_autograd_finds(build: Callable[[], nn.Module]) -> None:
             support = found[0].abs().sum(0) > 0
             rows, columns = support.any(1).nonzero(), support.any(0).nonzero()
             box = field.box(*place)
+            if field.mirrored and box is None:  # at the border it sees cells that the padding repeats
+                assert field.rows is not None
+                assert field.columns is not None
+                assert not receptive_box(field.rows, field.columns, *place).inside(*size[1:])
+                continue
             assert box is not None, layer
             if not len(rows):  # a window may lie wholly in the padding
                 continue

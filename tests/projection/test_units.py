@@ -200,7 +200,7 @@ def test_an_autograd_function_of_the_models_own_is_refused_by_its_layer() -> Non
             return self.Function.apply(x)  # type: ignore[return-value]
 
     model = nn.Sequential(nn.Conv2d(2, 3, 3), Square(), nn.Conv2d(3, 3, 3))
-    with pytest.raises(ModelError, match="layer '1' applies FunctionBackward"):
+    with pytest.raises(ModelError, match="layer '1' applies an autograd function of its own, Function,"):
         project(model, PHOTOS, ["2:0"])
 
 
@@ -250,7 +250,7 @@ def test_units_that_are_refused(units: list[Unit | str], error: type[DeconvnetEr
         ({"seed": 2.0}, "seed=2.0"),
         ({"activations": "ignore"}, "activations='ignore'"),
         ({"batch_size": 0}, "batch_size=0"),
-        ({"photos": [0, 1]}, "2 photos for 1 units"),
+        ({"photos": [0, 1]}, "photos has length 2 and units has length 1"),
         ({"photos": [5]}, "photo 5 is outside the batch"),
         ({"photos": [-1]}, "photo -1 is outside the batch"),
     ],

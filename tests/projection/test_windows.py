@@ -298,9 +298,10 @@ def test_a_way_that_depends_on_the_photo_is_followed(look: Callable[[Tensor], bo
     model.positive = look  # type: ignore[method-assign]
     several = torch.randn(6, 1, 30, 30, dtype=torch.float64) + torch.tensor([3, -3, 3, -3, 3, -3.0]).view(6, 1, 1, 1)
     unit = [Unit("out", c, (4, 5)) for c in (0, 1, 2, 3, 0, 1)]
-    found = project(model, several, unit, photos=range(6), batch_size=1)
+    options: dict[str, Any] = {"activations": "gradient"}  # numbers taken out are refused else
+    found = project(model, several, unit, photos=range(6), batch_size=1, **options)
     for index in range(6):
-        alone = project(model, several[index : index + 1], unit[index : index + 1], windows=False)
+        alone = project(model, several[index : index + 1], unit[index : index + 1], windows=False, **options)
         assert found.active[index] == alone.active[0]
         np.testing.assert_allclose(found.pixels[index], alone.pixels[0], atol=1e-12)
         np.testing.assert_allclose(found.activations[index], alone.activations[0], atol=1e-12)

@@ -47,8 +47,8 @@ class Watch:
 
     Notes
     -----
-    The hooks are torch's global ones, for this thread and this model's modules only, so that the model itself is never
-    given a hook.
+    The hooks are torch's global ones, for this thread and this model's modules only, so that the model itself is given
+    no hook, but for modules that have forward hooks already: there ours goes behind them for the time of the pass.
     """
 
     def __init__(self, model: nn.Module, on_output: Callable[[nn.Module, list[str], Any, Any], Any]) -> None:
@@ -56,6 +56,8 @@ class Watch:
         self._names: dict[nn.Module, list[str]] = {}
         for name, module in model.named_modules(remove_duplicate=False):
             self._names.setdefault(module, []).append(name)
+        # Torch calls a module's own hooks after the global ones, and they may change what it gives.
+        self._hooked = [module for module in self._names if module._forward_hooks]
         self._running: list[nn.Module] = []
         self._thread = threading.get_ident()
 
@@ -68,6 +70,9 @@ class Watch:
         if module in self._names and threading.get_ident() == self._thread:
             self._running.append(module)
 
+    def _leave_plain(self, module: nn.Module, inputs: Any, output: Any) -> Any:
+        return None if module in self._hooked else self._leave(module, inputs, output)
+
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> Any:
         if module not in self._names or threading.get_ident() != self._thread:
             return None
@@ -77,7 +82,8 @@ class Watch:
 
     def run(self, model: nn.Module, *inputs: Tensor) -> bool:
         """One forward pass; False if ``on_output`` ended it by `stop`."""
-        handles = [register_module_forward_pre_hook(self._enter), register_module_forward_hook(self._leave)]
+        handles = [register_module_forward_pre_hook(self._enter), register_module_forward_hook(self._leave_plain)]
+        handles += [module.register_forward_hook(self._leave) for module in self._hooked]
         try:
             loaned = _usable_tensors(model)
             if loaned:

@@ -7,11 +7,16 @@ The list of steps is closed. What is not on it is refused by name rather than pa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from deconvnet.errors import ModelError
-from deconvnet.projection._substitution import Site
+from deconvnet.projection._lrn import LrnGradient, PassDown
+from deconvnet.projection._pooling import MaxPool
+from deconvnet.projection._substitution import Deconvnet, Rectify, Site
 
 # Linear steps, and steps that are linear once their switches are known: their backward is the transposed step.
 _LINEAR = frozenset(
@@ -32,6 +37,7 @@ _LINEAR = frozenset(
 # Linear only if no more than one of the factors comes from the pixels.
 _PRODUCTS = frozenset("Mul Mm Mv Bmm Matmul Linear MkldnnLinear Convolution ConvolutionOverrideable".split())
 _PRODUCTS_WITH_SUMMAND = frozenset("Addmm Baddbmm Addbmm Addmv Addcmul".split())
+_NORMS = ("NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm")
 # Ours replaces these wherever a Python call makes them; one that is left was made where no call comes by.
 _MISSED = {
     "Relu": "ReLU",
@@ -44,7 +50,26 @@ _MISSED = {
 Links = Callable[[Any], Any]
 
 
-def check_path(top: Any, pixels: Any, layer: str, sites: Mapping[Any, Site], activations: str, lrn: str) -> int:
+@dataclass(frozen=True)
+class Way:
+    """What was seen between a layer and the pixels.
+
+    Attributes
+    ----------
+    relus : int
+        Number of rectifying steps.
+    gated : bool
+        Whether a step uses numbers that the model computed from this very photo, outside the graph.
+    hooked : bool
+        Whether the model changes a gradient by a hook of its own.
+    """
+
+    relus: int
+    gated: bool
+    hooked: bool
+
+
+def check_path(top: Any, pixels: Any, layer: str, mode: Deconvnet) -> Way:
     """Refuse a path on which the deconvnet is not defined; count its ReLUs.
 
     Parameters
@@ -55,20 +80,19 @@ def check_path(top: Any, pixels: Any, layer: str, sites: Mapping[Any, Site], act
         Accumulates the gradient of the pixels.
     layer : str
         The asked layer's name, for the message.
-    sites : mapping of autograd node -> Site
-    activations, lrn : str
-        As in `project`.
+    mode : Deconvnet
+        Under which the forward pass ran.
 
     Returns
     -------
-    int
-        Number of rectifying steps between the layer and the pixels.
+    Way
 
     Raises
     ------
     ModelError
         If the layer does not depend on the pixels, or a step is not one that we know.
     """
+    sites, activations, lrn = mode.sites, mode.activations, mode.lrn
     order = _children_first(top)
     on_path = _on_path(order, pixels, _edges)
     if top is None or top not in on_path:
@@ -77,6 +101,12 @@ def check_path(top: Any, pixels: Any, layer: str, sites: Mapping[Any, Site], act
             "(no_grad, detach or numpy inside the model, or only another of several inputs?): ask for a layer below "
             "that, or choose the input with onto=NUMBER."
         )
+    taken = mode.taken_out
+    if taken is not None and activations == "refuse":
+        raise ModelError(
+            f"the model{_in(taken)} takes numbers out of a tensor that depends on the photo ({taken.function}), and "
+            "autograd cannot follow what it does with them: choose activations='gradient' to take them as constants."
+        )
     origin: dict[Any, Site | None] = {}
     for node in reversed(order):  # a node inside a composite call belongs to the call that made its consumer
         here = origin[node] = sites.get(node, origin.get(node))
@@ -84,7 +114,7 @@ def check_path(top: Any, pixels: Any, layer: str, sites: Mapping[Any, Site], act
             if child is not None:
                 origin.setdefault(child, here)
 
-    rectified = 0
+    rectified, gated, hooked = 0, False, False
     for node in order:
         if node not in on_path:
             continue
@@ -95,18 +125,22 @@ def check_path(top: Any, pixels: Any, layer: str, sites: Mapping[Any, Site], act
                 f"on the way from layer {layer!r} to the pixels the model{_in(site)} computes a {_MISSED[kind]} where "
                 "it cannot be replaced (scripted or compiled code?): give the plain Python module."
             )
+        if own_function(node):
+            site = sites.get(node)  # a consumer's call did not make it
+        gated |= site is not None and (site.gated or "dropout" in site.function)
         if site is not None and site.hidden:
             raise ModelError(
-                f"the model{_in(site)} changes a tensor in place under no_grad ({site.function}) on the way from layer "
-                f"{layer!r} to the pixels, which autograd cannot follow: take no_grad out of its forward."
+                f"the model{_in(site)} changes a tensor ({site.function}) on the way from layer {layer!r} to the "
+                "pixels where autograd cannot follow: take no_grad, .data or detach out of its forward."
             )
-        if kind in ("NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm") and _uses_batch_statistics(node):
+        if kind in _NORMS and _uses_batch_statistics(node) and (site is None or site.function != "instance_norm"):
             raise ModelError(
-                f"the batch norm{_in(site)} has no running statistics, so each photo's answer would depend on the "
-                "others in its batch: give a model with running statistics."
+                f"the model{_in(site)} applies a batch norm without running statistics, so each photo's answer would "
+                "depend on the others in its batch: give a model with running statistics."
             )
         if site is not None and site.lrn and lrn == "grad":
             continue
+        hooked |= site is not None and site.hooked
         odd = _nonlinear(node, kind, on_path, site)
         if odd and activations == "refuse":
             raise ModelError(
@@ -114,15 +148,24 @@ def check_path(top: Any, pixels: Any, layer: str, sites: Mapping[Any, Site], act
                 f"{layer!r} to the pixels, and the deconvnet does not say what to do there: choose "
                 "activations='gradient' (its true derivative) or activations='relu' (treat it like a ReLU)."
             )
-    return rectified
+    return Way(rectified, gated, hooked)
 
 
 def _nonlinear(node: Any, kind: str, on_path: set[Any], site: Site | None) -> str:
     """What is not linear about a node, in words; empty if nothing is."""
     name = site.function if site is not None else kind
     factors = [child in on_path for child, _ in node.next_functions]
-    if kind not in _LINEAR:
+    own = own_function(node)
+    if own:
+        return "a backward hook" if own.startswith("BackwardHook") else f"an autograd function of its own, {own}"
+    if kind not in _LINEAR or (site is not None and kind in _NORMS and site.function == "instance_norm"):
         return name
+    if site is not None and site.hooked:
+        return "a hook to its gradient (register_hook)"
+    if site is not None and "dropout" in site.function:
+        return f"{name} that is on in eval mode too, so that no two passes agree"
+    if kind == "Div" and getattr(node, "_saved_rounding_mode", None):
+        return f"{name} with rounding"
     if site is not None and site.gated and kind not in ("Rectify", "MaxPool", "PassDown", "MaxUnpool2D"):
         return f"{name} with a mask or number that it computes from the photo"
     if kind in _PRODUCTS and sum(factors) > 1:
@@ -174,9 +217,21 @@ def _children_first(top: Any, links: Links = _edges) -> list[Any]:
     return order
 
 
+_OURS = (Rectify, MaxPool, PassDown, LrnGradient)
+
+
+def own_function(node: Any) -> str:
+    """The name of the model's own autograd function that made a node; empty for torch's own nodes and for ours."""
+    if not isinstance(node, torch.autograd.function.BackwardCFunction):
+        return ""
+    function = node._forward_cls  # type: ignore[attr-defined]
+    return "" if function in _OURS else function.__name__
+
+
 def kind_of(node: Any) -> str:
-    """An autograd node's kind: its name without "Backward0"."""
-    return re.sub(r"Backwards?\d*$", "", node.name().rsplit("::", 1)[-1])
+    """An autograd node's kind: its name without "Backward0"; none that is known for a function of the model's own."""
+    own = own_function(node)
+    return f"function {own}" if own else re.sub(r"Backwards?\d*$", "", node.name().rsplit("::", 1)[-1])
 
 
 def _uses_batch_statistics(node: Any) -> bool:

@@ -412,6 +412,8 @@ def _times(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     _same_size(node, slot)
     factor = node._saved_other if slot == 0 else node._saved_self
     dividing = kind_of(node) == "Div"
+    if dividing and getattr(node, "_saved_rounding_mode", None):
+        raise NoWindows("a division with rounding is not known to work on windows")
     if sum(on) != 1 or (dividing and slot == 1):
         raise NoWindows(f"{kind_of(node)} of two signals is not known to work on windows")
     factor = _everywhere(factor, node)

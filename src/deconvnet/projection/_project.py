@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from torch import Tensor, nn
 
 from deconvnet.errors import DeconvnetError, ModelError, OptionError, UnitError, UnknownNameError
 from deconvnet.geometry import Box
+from deconvnet.modes import check_followable
 from deconvnet.projection._forward import Watch, evaluating, run_once
-from deconvnet.projection._lrn import skip_lrn
+from deconvnet.projection._lrn import skip_lrn, works_cell_by_cell
 from deconvnet.projection._path import check_path, kind_of
 from deconvnet.projection._plan import NoWindows, Plan, read_plan
 from deconvnet.projection._pooling import UNPOOLS
@@ -33,6 +35,7 @@ from deconvnet.runs import Unit
 LRNS = ("identity", "grad")
 ACTIVATION_POLICIES = ("refuse", "gradient", "relu")
 INACTIVES = ("nothing", "project")
+_HOOKED = "a hook of the model's own changes a gradient on the way"
 
 
 def project(
@@ -133,7 +136,7 @@ def project(
     computed whole. ``windows=False`` rules it out.
     """
     settings = _settings(rule, unpool, lrn, seed, activations, inactive, batch_size, windows, memory)
-    wanted = [unit if isinstance(unit, Unit) else Unit.parse(unit) for unit in units]
+    wanted = _units(units)
     _check_model(model, [unit.layer for unit in wanted])
     given = _Inputs.of(inputs, onto)
     _check_arguments(model, 1 + len(given.others))
@@ -250,20 +253,29 @@ def _settings(
             'inactive="project" has nothing to start from with seed="activation", which is not above zero: give '
             'seed="one" too.'
         )
-    if batch_size < 1:
-        raise OptionError(f"batch_size={batch_size} is too small: give at least 1.")
-    if memory < 1:
-        raise OptionError(f"memory={memory} is too small: give a number of bytes, for example 2**30.")
+    for given, value, example in (("batch_size", batch_size, "32"), ("memory", memory, "2**30 bytes")):
+        if not isinstance(value, Integral):
+            raise OptionError(f"{given}={value!r} is no whole number: give one, for example {example}.")
+        if value < 1:
+            raise OptionError(f"{given}={value} is too small: give at least 1, for example {example}.")
     return _Settings(name, function, unpool, lrn, str(start), activations, inactive, windows, memory)
 
 
+def _units(units: Sequence[Unit | str]) -> list[Unit]:
+    if isinstance(units, str | Unit):
+        raise UnitError(f"units={str(units)!r} is one unit: give a list of units, for example [{str(units)!r}].")
+    for unit in units:
+        if not isinstance(unit, str | Unit):
+            raise UnitError(f"{unit!r} is no unit: write LAYER:CHANNEL, for example 'conv5:17'.")
+    return [unit if isinstance(unit, Unit) else Unit.parse(unit) for unit in units]
+
+
 def _check_model(model: nn.Module, layers: Sequence[str]) -> None:
+    check_followable(model)
     known = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
     for layer in layers:
         if layer not in known:
             raise UnknownNameError("layer", layer, known)
-    if any(hasattr(module, "_orig_mod") for module in model.modules()):
-        raise ModelError("the model is compiled, so its steps cannot be seen: give the module that was compiled.")
 
 
 def _check_arguments(model: nn.Module, count: int) -> None:
@@ -308,6 +320,8 @@ class _Inputs:
                 f"inputs of shape {tuple(pixels.shape)} and type {pixels.dtype} are not photos: "
                 "give a float tensor N x C x H x W, preprocessed for the model."
             )
+        if any(each.is_meta for each in every):
+            raise OptionError("inputs have a shape but no values (device meta): give photos.")
         for each in others:
             if each.ndim == 0 or len(each) != len(pixels):
                 raise OptionError(
@@ -334,8 +348,12 @@ def _jobs(units: list[Unit], photos: Sequence[int] | None, count: int) -> list[t
     if photos is None:
         return [(unit, photo) for unit in units for photo in range(count)]
     if len(photos) != len(units):
-        raise OptionError(f"{len(photos)} photos for {len(units)} units: give one photo index for each unit.")
+        raise OptionError(
+            f"photos has length {len(photos)} and units has length {len(units)}: give one photo index for each unit."
+        )
     for photo in photos:
+        if not isinstance(photo, Integral):
+            raise OptionError(f"photo {photo!r} is no index: its photos are 0 to {count - 1}.")
         if not 0 <= photo < count:
             raise OptionError(f"photo {photo} is outside the batch: its {count} photos are 0 to {count - 1}.")
     return [(unit, int(photo)) for unit, photo in zip(units, photos, strict=True)]
@@ -445,6 +463,7 @@ def _climb(
 
     watch = Watch(model, see)
     mode = Deconvnet(settings.rule, settings.unpool, settings.lrn, settings.activations, watch.where)
+    mode.watch(pixels)
     tracker = FieldTracker(pixels) if track else None
     pass_ = _Pass(photos, leaf, pixels.grad_fn.next_functions[0][0], mode)
     try:
@@ -452,9 +471,13 @@ def _climb(
             watch.run(model, *inputs.arguments(pixels, photos))
     except DeconvnetError:
         raise
-    except Exception:
+    except Exception as error:
         if not all(name in pass_.outputs for name in layers):
-            raise
+            size = " x ".join(map(str, leaf.shape[1:]))
+            raise ModelError(
+                f"the model does not run on photos of {size} ({_first_line(error)}): check their size and channels, "
+                "and the model itself."
+            ) from error
     for name in layers:
         if name not in pass_.outputs:
             raise ModelError(f"layer {name!r} did not run in the model's forward pass: ask for one that does.")
@@ -466,12 +489,18 @@ def _climb(
     return pass_
 
 
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+
+
 def _way_up(module: nn.Module, maps: Tensor, output: Tensor) -> Callable[[Tensor], Tensor] | None:
-    """What a normalising module computes; None if its forward is not all that a call of it does."""
+    """What a normalising module computes, if that is known for other maps and it works cell by cell."""
     node = output.grad_fn
     if node is not None and kind_of(node) == "PassDown" and node.next_functions[0][0] is maps.grad_fn:
         return node.compute  # type: ignore[attr-defined]
-    return None if module._forward_hooks or module._forward_pre_hooks else module.forward
+    if module._forward_hooks or module._forward_pre_hooks or not works_cell_by_cell(module, maps):
+        return None
+    return module.forward
 
 
 def _check_output(name: str, output: Any, count: int) -> None:
@@ -505,17 +534,17 @@ def _descend(
 ) -> None:
     """Pass the units of one layer down; ``rows`` pairs a row of the batch with a place in the result."""
     output = pass_.outputs[layer]
-    relus = check_path(output.grad_fn, pass_.accumulator, layer, pass_.mode.sites, settings.activations, settings.lrn)
+    way = check_path(output.grad_fn, pass_.accumulator, layer, pass_.mode)
     values = output.detach()
     starts: list[tuple[int, int]] = []
     for row, index in rows:
         unit = _at_strongest(jobs[index][0], values[row])
         activation = values[(row, unit.channel, *(unit.position or ()))].item()
-        result.units[index], result.activations[index], result.relus[index] = unit, activation, relus
+        result.units[index], result.activations[index], result.relus[index] = unit, activation, way.relus
         result.boxes[index] = seen.box(*(unit.position or (0, 0)))
         if settings.starts(activation):
             starts.append((row, index))
-    refused = _descend_windows(pass_, layer, starts, settings, result)
+    refused = _HOOKED if way.hooked else _descend_windows(pass_, layer, starts, settings, result)
     if refused:
         result.whole_maps[layer] = refused
         _descend_maps(pass_, layer, starts, settings, result)
@@ -557,14 +586,15 @@ def _ways(pass_: _Pass, layers: list[str], settings: _Settings) -> dict[str, _Wa
         return ways
     for layer in layers:
         output, field = pass_.outputs[layer], pass_.fields[layer]
-        mode = pass_.mode
-        relus = check_path(output.grad_fn, pass_.accumulator, layer, mode.sites, settings.activations, settings.lrn)
+        way = check_path(output.grad_fn, pass_.accumulator, layer, pass_.mode)
+        if way.gated or way.hooked:  # another photo has other numbers
+            continue
         try:
-            plan = read_plan(output, pass_.leaf, pass_.accumulator, mode.biases)
+            plan = read_plan(output, pass_.leaf, pass_.accumulator, pass_.mode.biases)
         except NoWindows:
             continue
         if plan.rises:
-            ways[layer] = _Way(plan.without_maps(), field, relus)
+            ways[layer] = _Way(plan.without_maps(), field, way.relus)
     return ways
 
 
@@ -596,7 +626,7 @@ def _project_near(
     """Forward pass and projections on windows alone."""
     by_layer: dict[str, list[Start]] = {}
     for photo in photos:
-        if not _all_finite(inputs[photo]):
+        if not _all_finite(inputs[photo].to(result.dtype)):
             raise ModelError(f"photo {photo} holds NaN or infinite pixels: check its preprocessing.")
         for index in by_photo[photo]:
             unit = jobs[index][0]
@@ -654,7 +684,13 @@ def _descend_maps(
             unit = result.units[index]
             cell = (row, unit.channel, *(unit.position or ()))
             seeds[cell] = values[cell] if settings.seed == "activation" else 1.0
-        (signal,) = torch.autograd.grad(output, pass_.leaf, seeds, retain_graph=True)
+        try:
+            (signal,) = torch.autograd.grad(output, pass_.leaf, seeds, retain_graph=True)
+        except RuntimeError as error:  # a tensor was overwritten, or is computed again by a checkpoint
+            raise ModelError(
+                f"autograd does not come down from layer {layer!r} ({_first_line(error)}): take in-place steps and "
+                "checkpoints out of the model's forward."
+            ) from error
         if not _all_finite(signal):
             raise ModelError(
                 f"a projection from layer {layer!r} is not finite for {_bad_photo(signal, pass_.photos)}: "

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from deconvnet.errors import ModelError
 from deconvnet.geometry import Box, ReceptiveField, Window, receptive_box
 from deconvnet.projection._forward import Watch, evaluating
+from deconvnet.projection._lrn import works_cell_by_cell
 from deconvnet.projection._spellings import ACTIVATIONS, SHAPED_LIKE, plain_name
 
 
@@ -34,6 +35,8 @@ class LayerField:
         The layer's output without the batch axis: C x H x W or F.
     image : (int, int)
         Height and width of the network's input.
+    mirrored : bool
+        Whether maps below are padded with their own cells, so that units at the border see others than the field says.
     """
 
     rows: ReceptiveField | None
@@ -41,14 +44,16 @@ class LayerField:
     whole: bool
     shape: tuple[int, ...]
     image: tuple[int, int]
+    mirrored: bool = False
 
     def box(self, row: int = 0, column: int = 0) -> Box | None:
-        """The pixels that the unit at (row, column) sees: may leave the image; None if the field is not known."""
+        """The pixels that the unit at (row, column) sees: may leave the image; None if that is not known."""
         if self.whole:
             return Box(0, 0, *self.image)
         if self.rows is None or self.columns is None:
             return None
-        return receptive_box(self.rows, self.columns, row, column)
+        box = receptive_box(self.rows, self.columns, row, column)
+        return None if self.mirrored and not box.inside(*self.image) else box
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,12 @@ class _Field:
     rows: ReceptiveField | None = None
     columns: ReceptiveField | None = None
     whole: bool = False
+    mirrored: bool = False
 
     def through(self, rows: Window, columns: Window) -> _Field:
         if self.rows is None or self.columns is None:
             return self
-        return _Field(self.rows.through(rows), self.columns.through(columns))
+        return _Field(self.rows.through(rows), self.columns.through(columns), mirrored=self.mirrored)
 
 
 _WHOLE, _UNKNOWN = _Field(whole=True), _Field()
@@ -99,14 +105,16 @@ class FieldTracker(TorchFunctionMode):
         return self._fields.get(tensor) or _UNKNOWN
 
     def follow(self, module: nn.Module, arguments: Any, output: Any) -> None:
-        """Note a layer that is known as a whole: LRN works across maps, whatever calls a subclass of it makes."""
+        """Note an LRN layer of own arithmetic, whose calls are not all known, if it works across maps alone."""
         if isinstance(module, nn.LocalResponseNorm) and arguments and isinstance(output, Tensor):
-            self._fields[output] = self.field(arguments[0])
+            field = self.field(output)
+            if field.rows is None and not field.whole and works_cell_by_cell(module, arguments[0]):
+                self._fields[output] = self.field(arguments[0])
 
     def layer(self, output: Tensor) -> LayerField:
         """The field of a layer's output."""
         field = self.field(output)
-        return LayerField(field.rows, field.columns, field.whole, tuple(output.shape[1:]), self._image)
+        return LayerField(field.rows, field.columns, field.whole, tuple(output.shape[1:]), self._image, field.mirrored)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -145,13 +153,17 @@ def _after(
         return _padded(field, args, kwargs, shape, made)
     if name in ("softmax", "log_softmax") and len(shape) == 4:
         return field if (args[1] if len(args) > 1 else kwargs.get("dim")) == 1 else _UNKNOWN
+    if name == "batch_norm" and _option(args, kwargs, 5, "training", False):
+        return _WHOLE
     if name in _SAME and made.shape == shape:
         return field
     if name in _JOINING:
         dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
         return _union(fields) if dim in (1, -3) and made.ndim == 4 else _UNKNOWN
     if name in _MIXING and made.ndim == 4 and (len(shapes) > 1 or spatial):
-        return _union(fields) if all(each[-2:] == made.shape[-2:] or _is_point(each) for each in shapes) else _UNKNOWN
+        if any(_is_point(each) and not _is_point(made.shape) for each in shapes):
+            return _WHOLE  # one cell goes to all positions
+        return _union(fields) if all(each[-2:] == made.shape[-2:] for each in shapes) else _UNKNOWN
     if name in _RESHAPING and spatial and len(shape) >= 4 and made.ndim >= 4:
         return field if _keeps_space(name, args, kwargs, len(shape)) else _UNKNOWN
     if name in _REDUCING and len(shape) == 4 and made.shape[-2:] == (1, 1):
@@ -212,11 +224,13 @@ def _adaptive(field: _Field, shape: torch.Size, made: Tensor) -> _Field:
 
 def _padded(field: _Field, args: Sequence[Any], kwargs: dict[str, Any], shape: torch.Size, made: Tensor) -> _Field:
     amounts = list(_option(args, kwargs, 1, "pad", ()))
-    if _option(args, kwargs, 2, "mode", "constant") == "circular" or made.ndim != 4 or len(shape) != 4:
+    mode = _option(args, kwargs, 2, "mode", "constant")
+    if mode == "circular" or made.ndim != 4 or len(shape) != 4:
         return _UNKNOWN
     left = amounts[0] if amounts else 0
     top = amounts[2] if len(amounts) > 2 else 0
-    return field.through(Window(1, padding=top), Window(1, padding=left))
+    padded = field.through(Window(1, padding=top), Window(1, padding=left))
+    return padded if mode == "constant" else replace(padded, mirrored=True)
 
 
 def _keeps_space(name: str, args: Sequence[Any], kwargs: dict[str, Any], ndim: int) -> bool:
@@ -244,7 +258,7 @@ def _union(fields: list[_Field]) -> _Field:
             return _UNKNOWN
         start = min(span.start for span in known)
         axes.append(ReceptiveField(max(span.start + span.size for span in known) - start, known[0].stride, start))
-    return _Field(axes[0], axes[1])
+    return _Field(axes[0], axes[1], mirrored=any(field.mirrored for field in fields))
 
 
 def receptive_fields(model: nn.Module, input_shape: Sequence[int]) -> dict[str, LayerField]:

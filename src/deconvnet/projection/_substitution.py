@@ -9,6 +9,7 @@ The model is never edited.
 # ruff: noqa: SIM905  (word lists read better as words)
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from deconvnet.errors import OptionError
 from deconvnet.projection._lrn import LrnConstants, LrnGradient, skip_lrn
 from deconvnet.projection._pooling import MaxPool
 from deconvnet.projection._receptive import pooling_windows
@@ -33,6 +35,8 @@ from deconvnet.projection._spellings import (
     shown_name,
 )
 
+_SET_DATA = torch.Tensor.data.__set__  # type: ignore[attr-defined]
+
 
 class Rectify(torch.autograd.Function):
     """Values computed already, upwards; a rule, downwards."""
@@ -46,7 +50,14 @@ class Rectify(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *signals: Tensor) -> Any:
-        return ctx.rule(signals[0], ctx.forward_input), None, None, None
+        passed = ctx.rule(signals[0], ctx.forward_input)
+        if not isinstance(passed, Tensor) or passed.shape != signals[0].shape:
+            given = f"a tensor of shape {tuple(passed.shape)}" if isinstance(passed, Tensor) else repr(passed)
+            raise OptionError(
+                f"the rule gave {given} for a signal of shape {tuple(signals[0].shape)}: a rule gives a tensor of the "
+                "signal's shape."
+            )
+        return passed, None, None, None
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,9 @@ class Site:
     """Where in the model a node of the autograd graph was made.
 
     ``lrn`` marks the inside of local response normalisation; ``gated`` marks a call that also used numbers computed
-    from the signal outside the graph (a comparison, an argmax, a detached copy); ``hidden`` one that changed its result
-    in place under ``no_grad``, so that the graph does not have it.
+    from the signal outside the graph (a comparison, an argmax, a detached copy); ``hidden`` a result that was changed
+    in place where the graph does not have it (under ``no_grad``, through ``.data`` or a detached view); ``hooked`` one
+    whose gradient the model changes by a hook of its own.
     """
 
     layer: str
@@ -63,6 +75,7 @@ class Site:
     lrn: bool
     gated: bool
     hidden: bool
+    hooked: bool = False
 
 
 # Calls whose result carries a tensor's shape or address but nothing of its values.
@@ -76,6 +89,7 @@ _TELLING_NOTHING = frozenset(
     "element_size storage_offset get_device type is_same_size setitem".split()
 )
 _ADDING = frozenset("conv2d batch_norm pad".split())
+_TAKING_OUT = frozenset("item tolist numpy array float int".split())
 
 
 class Deconvnet(TorchFunctionMode):
@@ -97,6 +111,8 @@ class Deconvnet(TorchFunctionMode):
     reads_values : bool
         Whether the model took numbers out of tensors that depend on the photo, so that another photo could take
         another way through it.
+    taken_out : Site or None
+        Where it did so by a call that gives the numbers themselves, not only a yes or no.
     """
 
     def __init__(
@@ -107,17 +123,44 @@ class Deconvnet(TorchFunctionMode):
         self.sites: dict[Any, Site] = {}
         self.biases: dict[Any, Tensor | None] = {}
         self.reads_values = False
+        self.taken_out: Site | None = None
         self._outside = WeakTensorKeyDictionary()  # computed from the signal, outside the graph
+        self._signals: dict[int, list[weakref.ref[Tensor]]] = {}  # by the address of their memory
+
+    def watch(self, signal: Tensor) -> None:
+        """Note a tensor that is in the graph."""
+        here = self._signals.setdefault(_address(signal), [])
+        here[:] = [each for each in here if each() is not None]
+        here.append(weakref.ref(signal))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # Torch takes the mode away while this method runs, so nothing here comes by a second time.
-        kwargs = kwargs or {}
+        kwargs, name = kwargs or {}, plain_name(func)
+        before = [(each, _version(each)) for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         outcome = self._replaced(func, args, kwargs) if torch.is_grad_enabled() else None
         replaced = outcome is not None
         if outcome is None:
             outcome = func(*args, **kwargs)
-        self._note(func, args, kwargs, outcome, replaced)
+        as_it_came = any(each is outcome and _version(each) == version for each, version in before)
+        if not as_it_came or replaced:  # dropout in eval mode gives back what it is given
+            self._note(func, args, kwargs, outcome, replaced)
+        if func == _SET_DATA:
+            self._hide([args[0]], "data = ...")
+        for each, version in before:
+            if _version(each) != version and not (torch.is_grad_enabled() and each.requires_grad):
+                self._hide(self._sharing(each), name)
         return outcome
+
+    def _sharing(self, tensor: Tensor) -> list[Tensor]:
+        """The signals that lie in a tensor's memory."""
+        noted = [each() for each in self._signals.get(_address(tensor), [])]
+        return [each for each in noted if each is not None]
+
+    def _hide(self, changed: list[Tensor], function: str) -> None:
+        """Note that signals were changed where the graph does not have it."""
+        for signal in changed:
+            if signal.grad_fn is not None:
+                self.sites[signal.grad_fn] = Site(self.where()[0], function, lrn=False, gated=False, hidden=True)
 
     def _replaced(self, func: Any, args: Any, kwargs: Any) -> Any:
         name = plain_name(func)
@@ -161,16 +204,22 @@ class Deconvnet(TorchFunctionMode):
         if not outside and not any(each.requires_grad for each in given):
             return
         made_any = isinstance(outcome, Tensor) or any(isinstance(each, Tensor) for each in tree_leaves(outcome))
-        self.reads_values |= not made_any and name not in _TELLING_NOTHING
+        if not made_any and name not in _TELLING_NOTHING:
+            self.reads_values = True
+            if name in _TAKING_OUT and self.taken_out is None:
+                self.taken_out = Site(self.where()[0], name, lrn=False, gated=True, hidden=False)
+        if name == "register_hook" and args[0].grad_fn is not None:
+            self.sites[args[0].grad_fn] = Site(self.where()[0], name, False, gated=False, hidden=False, hooked=True)
         changed = args[0] if name == "setitem" else outcome  # x[...] = y returns nothing
         for made in tree_leaves(changed):
             if not isinstance(made, Tensor):
                 continue
             if made.grad_fn is not None:
+                self.watch(made)
                 layer, in_lrn = self.where()
                 in_lrn = in_lrn or name == "local_response_norm"
                 if name in _ADDING and made is outcome and not (name == "pad" and _pads_otherwise(*args, **kwargs)):
-                    self.biases[made.grad_fn] = _bias(name, args, kwargs)
+                    self.biases[made.grad_fn] = _bias(func, args, kwargs)
                 hidden = not torch.is_grad_enabled()
                 if hidden or made.grad_fn not in self.sites:  # else it was given back as it came, as by dropout
                     shown = shown_name(name, args, kwargs)
@@ -194,10 +243,21 @@ def _read_lrn(
     return input, LrnConstants(size, alpha, beta, k)
 
 
-def _bias(name: str, args: Any, kwargs: Any) -> Tensor | None:
-    place = 2 if name == "conv2d" else 4
-    bias = args[place] if len(args) > place else kwargs.get("bias")
-    return bias if name != "pad" else None
+def _bias(func: Any, args: Any, kwargs: Any) -> Tensor | None:
+    if plain_name(func) == "pad":
+        return None
+    place = 4 if func is torch.nn.functional.batch_norm else 2  # torch's own batch_norm has another order
+    return args[place] if len(args) > place else kwargs.get("bias")
+
+
+def _address(tensor: Tensor) -> int:
+    """Of its memory; 0 for a tensor that has none to share (sparse, opaque)."""
+    return tensor.untyped_storage().data_ptr() if tensor.layout == torch.strided else 0
+
+
+def _version(tensor: Tensor) -> int:
+    """How often a tensor was changed in place."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def _pads_otherwise(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> bool:
