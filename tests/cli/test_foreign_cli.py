@@ -29,6 +29,18 @@ class Net(nn.Module):
 class Maps(Net):
     def forward(self, x):
         return [self.second(self.first(x).relu())]
+
+def plain(channels=3): return nn.Sequential(nn.Conv2d(channels, 6, 3), nn.ReLU(), nn.Conv2d(6, 5, 3))
+def double(): return plain().double()
+def half(): return plain().half()
+def scripted(): return torch.jit.script(plain())
+def compiled(): return torch.compile(plain())
+def flat(): return nn.Sequential(nn.Flatten(), nn.Linear(3 * 224 * 224, 2))
+def empty(): return nn.Sequential()
+def dead():
+    net = plain()
+    nn.init.zeros_(net[2].weight)
+    return net
 """
 
 
@@ -157,7 +169,7 @@ def test_the_choice_that_a_refusal_offers(command, timm, photos):
     ("name", "part"),
     [
         ("none.py:build", "there is no file none.py"),
-        ("net.py:build", "there is no name in net.py 'build'"),
+        ("net.py:build", "there is no function or model in net.py named 'build'"),
         ("torchvision:resnet", "there is no network of torchvision 'resnet': did you mean resnet"),
         ("tensorflow:resnet", "there is no source of networks 'tensorflow'"),
         ("resnet18", "torchvision:NAME"),
@@ -166,6 +178,32 @@ def test_the_choice_that_a_refusal_offers(command, timm, photos):
 @pytest.mark.parametrize("command_name", ["layers", "project"])
 def test_refused(refused, torchvision, net, photos, name, part, command_name):
     assert part in refused(command_name, name, *([photos / "0.png"] if command_name == "project" else []))
+
+
+@pytest.mark.parametrize("precision", ["double", "half"])
+def test_networks_of_another_precision(command, net, photos, precision):
+    answer = command("project", f"net.py:{precision}", photos / "0.png", "--top", 2)
+    assert answer.code == 0, answer.err
+    assert answer.out.count("2:") == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        (("project", "net.py:flat"), "net.py:flat has no convolutional layer that ran"),
+        (("project", "net.py:scripted"), "the model is scripted or traced"),
+        (("project", "net.py:compiled"), "the model is compiled"),
+        (("sanity", "net.py:dead"), "the deconvnet pictures of 2 are all empty"),
+        (("sanity", "net.py:plain", "--out", "net.py"), "net.py is a file: choose a folder"),
+    ],
+)
+def test_networks_of_which_nothing_can_be_shown(refused, net, photos, given, part):
+    name, *rest = given
+    assert part in refused(name, rest[0], photos / "0.png", *rest[1:])
+
+
+def test_a_network_without_layers(refused, net):
+    assert "net.py:empty has no layer that gives a tensor" in refused("layers", "net.py:empty")
 
 
 def test_sweep(command, timm, tmp_path, monkeypatch):

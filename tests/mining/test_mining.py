@@ -184,6 +184,7 @@ def test_channels_last_and_other_float_types_agree():
         mine(last, ((i, b.to(memory_format=torch.channels_last)) for i, b in batches(x, 7)), LAYERS, k=4), whole
     )
     assert_same(mine(net.double(), batches(x.double(), 7), LAYERS, k=4), whole)
+    assert_same(mine(net.double(), batches(x, 7), LAYERS, k=4), whole)  # brought to the precision of the weights
     assert_same(
         mine(net.bfloat16(), batches(x.bfloat16(), 7), ["conv1"], k=4), mine(Net(), batches(x, 7), ["conv1"], k=4)
     )

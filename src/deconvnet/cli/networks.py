@@ -69,7 +69,7 @@ def layers(
     from rich.console import Console
     from rich.table import Table
 
-    from deconvnet.errors import OptionError
+    from deconvnet.errors import ModelError, OptionError
     from deconvnet.experiments.layers import layer_rows
     from deconvnet.networks import build, entry, is_foreign, layer_table, lenet_preprocessing, load
 
@@ -89,6 +89,8 @@ def layers(
         side = int(getattr(module, "input_size", 224)) if found.channels == 3 else lenet_preprocessing().input_size
         rows = layer_table(module, (found.channels, side, side))
         total = sum(r.parameters for r in rows)
+    if not rows:
+        raise ModelError(f"{network} has no layer that gives a tensor: nothing can be said of it.")
     table = Table(box=None, pad_edge=False)
     for heading in ("layer", "kind"):
         table.add_column(heading, no_wrap=True)

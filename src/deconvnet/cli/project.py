@@ -31,7 +31,7 @@ def project(
     """Draw what units of a network respond to in a photo: projection and patch side by side."""
     from deconvnet.cli.pictures import check_picture
     from deconvnet.data import read_photo
-    from deconvnet.errors import OptionError
+    from deconvnet.errors import ModelError, OptionError
     from deconvnet.experiments import projecting
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
@@ -46,7 +46,9 @@ def project(
     if unit:
         units: list = list(unit)
     else:
-        layers = layer or [projecting.convolutions(found)[-1]]
+        layers = layer or projecting.convolutions(found)[-1:]
+        if not layers:
+            raise ModelError(f"{network} has no convolutional layer that ran: name a layer with --layer.")
         units = projecting.strongest_units(found, found.view(pixels), layers, top)
         if not units:
             raise OptionError(f"no map of {', '.join(layers)} is active in {photo}: choose another layer.")

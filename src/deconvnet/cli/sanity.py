@@ -45,6 +45,8 @@ def sanity(
         if overwrite:
             Run.open(out, KIND)  # refuses what is no such run
         else:
+            if not out.is_dir():
+                raise RunError(f"{out} is a file: choose a folder with --out.")
             raise RunError(
                 f"{out} is not empty: choose another folder with --out, or replace a run there with --overwrite."
             )

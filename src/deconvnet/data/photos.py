@@ -35,6 +35,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 # Only these are tried, whatever a file's name: Pillow would hand an EPS file to an external interpreter.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _LARGEST_FILE = 2**30  # bytes; no photo is larger, but a mistaken or hostile file may be
+_BITS_PER_SAMPLE = 258  # TIFF 6.0, section 8
 _ORIENTATION = 0x0112  # Exif 2.3, table 4: tag and values
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -398,9 +399,17 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _bits(image: Image.Image) -> int:
+    """Of a pixel's number in a TIFF; 0 in other formats, whose modes tell them."""
+    tags = getattr(image, "tag_v2", None)
+    return max(tags.get(_BITS_PER_SAMPLE, (0,))) if tags is not None else 0
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers, which have no fixed range: save it with 8 or 16 bits")
+    if _bits(image) > 16:
+        raise ValueError("its pixels have 32 bits, which have no fixed range: save it with 8 or 16 bits")
     if image.mode.startswith("I"):  # 16-bit grey, in some formats and versions of Pillow held in 32 bits
         grey = np.asarray(image).astype(np.int32)
         if grey.min() < 0 or grey.max() > 65535:

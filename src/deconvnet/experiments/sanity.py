@@ -338,6 +338,11 @@ class _Tests:
         units, photos = [unit for unit, _ in self.cases], [photo for _, photo in self.cases]
         clean = self._draw(rule, self.x, units, photos)
         pictures = [_inside(clean, 0)]
+        if not pictures[0].any():
+            raise ModelError(
+                f"the {rule} pictures of {units[0].layer} are all empty, so there is nothing to compare: give other "
+                "photos or another layer, or look for dead maps with `deconvnet diagnose`."
+            )
         found: dict[str, Array] = {}
         rows: list[Array] = []
         for group in self.groups:

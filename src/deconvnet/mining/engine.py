@@ -150,13 +150,18 @@ class Miner:
         self.seconds = {"forward": 0.0, "mining": 0.0}
 
     def add(self, photos: Sequence[int], batch: Tensor, labels: np.ndarray | None = None) -> None:
-        """Run a batch: N photo indices, a float tensor (N, C, H, W) on the model's device, and N classes if known."""
+        """Run a batch: N photo indices, a float tensor (N, C, H, W) on the model's device, and N classes if known.
+
+        It is brought to the precision of the model's weights.
+        """
         started = time.perf_counter()
         indices = _indices(photos, batch)
         if not len(indices):
             return
         if labels is not None and (len(labels) != len(indices) or (np.asarray(labels) >= self._classes).any()):
             raise DataError(f"the labels do not fit: give {len(indices)} numbers below {self._classes}, -1 for none.")
+        weights = next((each for each in self._model.parameters() if each.is_floating_point()), batch)
+        batch = batch.to(weights.dtype)
         pass_ = self._run(indices, batch)
         if pass_ is None:  # a layer whose pool was not reached this time: read that layer itself from now on
             pass_ = self._run(indices, batch)

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from deconvnet.errors import ModelError, OptionError, UnknownNameError, WeightsError
+from deconvnet.modes import check_followable
 from deconvnet.networks.preprocessing import INTERPOLATIONS, Preprocessing
 from deconvnet.networks.state_dicts import fit_state_dict, read_state_dict
 from deconvnet.networks.weights import Weights, is_own, read_weights
@@ -120,6 +121,7 @@ def load_foreign(
         else:
             built = _from_file(Path(source), title, build_options)
     module = built.module.eval()
+    check_followable(module)
     card: dict[str, Any] = {}
     if stored is not None:
         fit_state_dict(module, stored.tensors, network=name, source=stored.path)
@@ -229,7 +231,7 @@ def _from_file(path: Path, title: str, options: Mapping[str, Any]) -> _Built:
     code = _run_file(path)
     if title not in vars(code):
         public = [name for name, value in vars(code).items() if not name.startswith("_") and _builds(value, code)]
-        raise UnknownNameError(f"name in {path}", title, public)
+        raise UnknownNameError(f"function or model in {path} named", title, public)
     found = getattr(code, title)
     if isinstance(found, nn.Module):
         if options:
