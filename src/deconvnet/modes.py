@@ -46,8 +46,10 @@ def check_followable(model: nn.Module) -> None:
         where = f"'s layer {name!r}" if name else ""
         if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
             raise ModelError(f"the model{where} is compiled, so its steps cannot be seen: give it uncompiled.")
-        if not name and isinstance(module, torch.jit.ScriptModule):
-            raise ModelError("the model is scripted or traced, so its steps cannot be seen: give its Python module.")
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ModelError(
+                f"the model{where} is scripted or traced, so its steps cannot be seen: give its Python module."
+            )
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if is_lazy(tensor):
             raise ModelError(f"{name} of the model has no shape yet: run the model once on a photo first.")

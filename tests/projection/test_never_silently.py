@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -288,3 +289,133 @@ def test_arguments_of_a_wrong_kind(options: dict[str, Any], error: type[Exceptio
     arguments: dict[str, Any] = {"units": UNIT, **options}
     with pytest.raises(error, match=says):
         project(net(lambda x: x), photos(), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("company", "options"),
+    [
+        (lambda x: x - x.mean(), {}),
+        (lambda x: x - x.mean(0), {}),
+        (lambda x: x - x.mean((0, 2, 3), keepdim=True), {}),
+        (lambda x: x if x.mean() > 0 else x * 0.1, {}),
+        (lambda x: x / x.detach().abs().max(), {"activations": "gradient"}),
+        (lambda x: x / x.abs().max().item(), {"activations": "gradient"}),
+    ],
+)
+def test_a_photos_picture_does_not_depend_on_its_company(company: Callable[[Tensor], Tensor], options: Any) -> None:
+    model = net(company)
+    several = photos(3) * torch.tensor([1.0, 5.0, 0.2]).view(3, 1, 1, 1)
+    found = project(model, several, UNIT, seed="one", inactive="project", **options)
+    for index in range(3):
+        alone = project(model, several[index : index + 1], UNIT, seed="one", inactive="project", **options)
+        np.testing.assert_allclose(found.activations[index], alone.activations[0], rtol=1e-4, atol=1e-6)
+        largest = np.abs(alone.pixels).max()
+        np.testing.assert_allclose(found.pixels[index], alone.pixels[0], rtol=0, atol=1e-5 * largest)
+
+
+def test_photos_that_have_nothing_to_do_with_each_other_go_together() -> None:
+    model = net(lambda x: x.view(len(x), 2, 4, *x.shape[2:]).transpose(1, 2).reshape(x.shape) - x.mean(1, keepdim=True))
+    sizes: list[int] = []
+    model.register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
+    project(model, photos(5), UNIT)
+    assert sizes == [5]
+
+
+class FaintWithinChannel(nn.LocalResponseNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (1 + 5e-5 * F.avg_pool2d(x**2, 3, 1, 1)) ** -0.75
+
+
+def test_normalization_across_space_is_told_from_a_dim_photo_too() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), FaintWithinChannel(3), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3))
+    bright = photos(6) * torch.tensor([0.05, *[300.0] * 5]).view(6, 1, 1, 1)
+    units = [f"4:{i}@{2 * i},{i}" for i in range(6)]
+    settings: dict[str, Any] = {"photos": range(6), "seed": "one", "inactive": "project", "batch_size": 1}
+    found, expected = (project(model, bright, units, windows=windows, **settings) for windows in (True, False))
+    np.testing.assert_allclose(found.activations, expected.activations, rtol=1e-4)
+
+
+def test_a_hook_does_not_cover_what_else_a_step_does() -> None:
+    def both(x: Tensor) -> Tensor:
+        x.data.clamp_(min=0)
+        x.register_hook(lambda signal: signal)
+        return x
+
+    with pytest.raises(ModelError, match="where autograd cannot follow"):
+        project(net(both), photos(), UNIT, activations="gradient")
+
+
+class Head(nn.Module):
+    """Takes numbers out behind the layers that are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = net(lambda x: x)
+
+    def forward(self, x: Tensor) -> list[float]:
+        return self.body(x).amax((2, 3)).argmax(1).tolist()
+
+
+def test_numbers_taken_out_behind_the_asked_layer_do_not_matter() -> None:
+    assert project(Head(), photos(), ["body.4:1"]).windowed.all()
+
+
+def test_a_scripted_part_is_refused() -> None:
+    model = net(lambda x: x)
+    model[2] = torch.jit.script(nn.ReLU())
+    with pytest.raises(ModelError, match="layer '2' is scripted or traced"):
+        project(model, photos(), UNIT)
+
+
+def test_photos_are_named_by_whatever_is_an_index() -> None:
+    found = project(net(lambda x: x), photos(3), UNIT * 3, photos=[*torch.tensor([2, 0]), np.int64(1)])  # type: ignore[list-item]
+    assert found.photos == (2, 0, 1)
+
+
+class Remembering(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)
+        self.register_buffer("mean", torch.zeros(8))
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        self.mean.mul_(0.9).add_(x.mean((0, 2, 3)), alpha=0.1)
+        self.seen = self.seen + len(x)
+        return self.second(x.relu())
+
+
+def test_buffers_that_the_forward_writes_come_back() -> None:
+    model = Remembering()
+    project(model, photos(2), ["second:1"])
+    assert not model.mean.any()
+    assert not model.mean.requires_grad
+    assert int(model.seen) == 0
+    copy.deepcopy(model)
+
+
+class Two(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+
+    def forward(self, x: Tensor, factor: Tensor) -> Tensor:
+        return self.conv(x) * factor.view(-1, 1, 1, 1)
+
+
+def test_nan_in_another_input_is_said() -> None:
+    with pytest.raises(ModelError, match="another input of photo 1 holds NaN"):
+        project(Two(), [photos(2), torch.tensor([1.0, float("nan")])], ["conv:1"])
+
+
+def test_a_power_pool_is_no_hidden_relu() -> None:
+    with pytest.raises(ModelError, match="layer '1' applies"):
+        project(net(lambda x: F.lp_pool2d(x, 2, 2)), photos(), UNIT)
+    project(net(lambda x: F.lp_pool2d(x, 2, 2)), photos(), UNIT, activations="gradient")
+
+
+def test_a_step_without_a_derivative() -> None:
+    with pytest.raises(ModelError, match="ask for a layer below that step"):
+        project(net(lambda x: x // 1), photos(), UNIT, activations="gradient")

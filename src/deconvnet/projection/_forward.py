@@ -17,11 +17,17 @@ from deconvnet.modes import evaluation
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode, frozen parameters and gradients on inside; every module's and parameter's own flags back afterwards.
+    """Eval mode, frozen parameters and gradients on inside; flags and buffers are afterwards as they were before.
 
     With frozen parameters, the tensors that require a gradient are those, and only those, that depend on the pixels.
     """
     wanting = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    buffers = [
+        (module, name, buffer, None if buffer.is_inference() else (buffer._version, buffer.detach().clone()))
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
     try:
         for parameter in wanting:
             parameter.requires_grad_(False)
@@ -30,6 +36,11 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in wanting:
             parameter.requires_grad_(True)
+        for module, name, buffer, kept in buffers:  # a model's forward may write them
+            module._buffers[name] = buffer
+            if kept is not None and buffer._version != kept[0]:
+                with torch.no_grad():
+                    buffer.detach_().copy_(kept[1])
 
 
 class _Enough(BaseException):

@@ -88,11 +88,14 @@ class LrnFactors:
 
 
 def works_cell_by_cell(module: nn.Module, maps: Tensor) -> bool:
-    """Whether a normalising layer's cell depends on the same cell of all maps alone; it is tried on one photo."""
+    """Whether a normalising layer's cell depends on the same cell of all maps alone; tried on maps of such a shape.
+
+    Its neighbours are changed by so much that the usual small factor of their squares does not hide it.
+    """
     row, column = maps.shape[-2] // 2, maps.shape[-1] // 2
-    some = maps[:1].detach()
-    other = 2 * some + 1
-    other[..., row, column] = some[..., row, column]
+    some = torch.ones_like(maps[:1]).detach()
+    other = 1000 * some
+    other[..., row, column] = 1
     with torch.no_grad(), torch._C.DisableTorchFunction():
         try:
             here, there = (module.forward(each)[..., row, column] for each in (some.clone(), other))

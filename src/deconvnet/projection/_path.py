@@ -37,6 +37,7 @@ _LINEAR = frozenset(
 # Linear only if no more than one of the factors comes from the pixels.
 _PRODUCTS = frozenset("Mul Mm Mv Bmm Matmul Linear MkldnnLinear Convolution ConvolutionOverrideable".split())
 _PRODUCTS_WITH_SUMMAND = frozenset("Addmm Baddbmm Addbmm Addmv Addcmul".split())
+_REDUCING = ("Mean", "Sum", "Amax")
 _NORMS = ("NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm")
 # Ours replaces these wherever a Python call makes them; one that is left was made where no call comes by.
 _MISSED = {
@@ -62,14 +63,18 @@ class Way:
         Whether a step uses numbers that the model computed from this very photo, outside the graph.
     hooked : bool
         Whether the model changes a gradient by a hook of its own.
+    mixed : bool
+        Whether photos of one batch may have to do with each other there: a step gives a tensor without the batch axis,
+        or reduces it.
     """
 
     relus: int
     gated: bool
     hooked: bool
+    mixed: bool
 
 
-def check_path(top: Any, pixels: Any, layer: str, mode: Deconvnet) -> Way:
+def check_path(top: Any, pixels: Any, layer: str, mode: Deconvnet, taken: Site | None) -> Way:
     """Refuse a path on which the deconvnet is not defined; count its ReLUs.
 
     Parameters
@@ -82,6 +87,8 @@ def check_path(top: Any, pixels: Any, layer: str, mode: Deconvnet) -> Way:
         The asked layer's name, for the message.
     mode : Deconvnet
         Under which the forward pass ran.
+    taken : Site or None
+        Where the model took numbers out of a tensor, before the layer ran.
 
     Returns
     -------
@@ -101,11 +108,11 @@ def check_path(top: Any, pixels: Any, layer: str, mode: Deconvnet) -> Way:
             "(no_grad, detach or numpy inside the model, or only another of several inputs?): ask for a layer below "
             "that, or choose the input with onto=NUMBER."
         )
-    taken = mode.taken_out
     if taken is not None and activations == "refuse":
         raise ModelError(
             f"the model{_in(taken)} takes numbers out of a tensor that depends on the photo ({taken.function}), and "
-            "autograd cannot follow what it does with them: choose activations='gradient' to take them as constants."
+            "autograd cannot follow what it does with them: choose activations='gradient' to take them as constants, "
+            "or remove the hook if one only records them."
         )
     origin: dict[Any, Site | None] = {}
     for node in reversed(order):  # a node inside a composite call belongs to the call that made its consumer
@@ -114,13 +121,14 @@ def check_path(top: Any, pixels: Any, layer: str, mode: Deconvnet) -> Way:
             if child is not None:
                 origin.setdefault(child, here)
 
-    rectified, gated, hooked = 0, False, False
+    rectified, gated, hooked, mixed, count = 0, False, False, False, len(pixels.variable)
     for node in order:
         if node not in on_path:
             continue
         kind, site = kind_of(node), origin[node]
+        mixed |= node is not pixels and _leaves_batch(node, count)
         rectified += kind == "Rectify"
-        if kind in _MISSED:
+        if kind in _MISSED and (site is None or site.function != "lp_pool2d"):  # which has a ReLU of its own
             raise ModelError(
                 f"on the way from layer {layer!r} to the pixels the model{_in(site)} computes a {_MISSED[kind]} where "
                 "it cannot be replaced (scripted or compiled code?): give the plain Python module."
@@ -148,7 +156,15 @@ def check_path(top: Any, pixels: Any, layer: str, mode: Deconvnet) -> Way:
                 f"{layer!r} to the pixels, and the deconvnet does not say what to do there: choose "
                 "activations='gradient' (its true derivative) or activations='relu' (treat it like a ReLU)."
             )
-    return Way(rectified, gated, hooked)
+    return Way(rectified, gated, hooked, mixed)
+
+
+def _leaves_batch(node: Any, count: int) -> bool:
+    shape = tuple(node._input_metadata[0].shape) if getattr(node, "_input_metadata", ()) else (count,)
+    over = getattr(node, "_saved_dim", None)
+    reduced = over if isinstance(over, tuple) and kind_of(node) in _REDUCING else ()
+    axes = len(shape) + (0 if getattr(node, "_saved_keepdim", False) else len(reduced))
+    return shape[:1] != (count,) or any((dim - 2**64 if dim >= 2**63 else dim) % max(axes, 1) == 0 for dim in reduced)
 
 
 def _nonlinear(node: Any, kind: str, on_path: set[Any], site: Site | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,13 +22,13 @@ from deconvnet.geometry import Box
 from deconvnet.modes import check_followable
 from deconvnet.projection._forward import Watch, evaluating, run_once
 from deconvnet.projection._lrn import skip_lrn, works_cell_by_cell
-from deconvnet.projection._path import check_path, kind_of
+from deconvnet.projection._path import Way, check_path, kind_of
 from deconvnet.projection._plan import NoWindows, Plan, read_plan
 from deconvnet.projection._pooling import UNPOOLS
 from deconvnet.projection._receptive import FieldTracker, LayerField
 from deconvnet.projection._records import Projections
 from deconvnet.projection._rules import Rule, find_rule
-from deconvnet.projection._substitution import Deconvnet
+from deconvnet.projection._substitution import Deconvnet, Site
 from deconvnet.projection._windows import Group, Start, climb_and_descend, descend, groups
 from deconvnet.projection._windows import boxes as windows_of
 from deconvnet.runs import Unit
@@ -162,6 +163,9 @@ def project(
         while order:
             chunk, order = order[:count], order[count:]
             pass_ = _climb(model, given, chunk, layers, settings, runs, track=not fields)
+            if len(chunk) > 1 and pass_.couples_photos():  # else a photo's answer would depend on its company
+                order, count, batch_size = chunk + order, 1, 1
+                continue
             runs, fields = runs or pass_.runs, fields or pass_.fields
             for layer in pass_.outputs:
                 rows = [
@@ -352,8 +356,10 @@ def _jobs(units: list[Unit], photos: Sequence[int] | None, count: int) -> list[t
             f"photos has length {len(photos)} and units has length {len(units)}: give one photo index for each unit."
         )
     for photo in photos:
-        if not isinstance(photo, Integral):
-            raise OptionError(f"photo {photo!r} is no index: its photos are 0 to {count - 1}.")
+        try:
+            operator.index(photo)
+        except TypeError:
+            raise OptionError(f"photo {photo!r} is no index: its photos are 0 to {count - 1}.") from None
         if not 0 <= photo < count:
             raise OptionError(f"photo {photo} is outside the batch: its {count} photos are 0 to {count - 1}.")
     return [(unit, int(photo)) for unit, photo in zip(units, photos, strict=True)]
@@ -418,6 +424,16 @@ class _Pass:
     outputs: dict[str, Tensor] = field(default_factory=dict)
     fields: dict[str, LayerField] = field(default_factory=dict)
     runs: Counter[str] = field(default_factory=Counter)
+    taken: dict[str, Site | None] = field(default_factory=dict)
+
+    def way(self, layer: str) -> Way:
+        """What lies between a layer and the pixels; refuses what has no right answer."""
+        return check_path(self.outputs[layer].grad_fn, self.accumulator, layer, self.mode, self.taken[layer])
+
+    def couples_photos(self) -> bool:
+        """Whether what one photo gives may depend on the others of the batch."""
+        ways = [self.way(layer) for layer in self.outputs]
+        return self.mode.reads_values or any(way.mixed or way.gated for way in ways)
 
 
 def _climb(
@@ -455,6 +471,7 @@ def _climb(
                 _check_output(name, output, len(photos))
                 pass_.outputs[name] = output.clone()  # the model may overwrite the tensor itself
                 pass_.runs[name] += 1
+                pass_.taken[name] = mode.taken_out
                 if tracker is not None:
                     pass_.fields[name] = tracker.layer(output)
         if runs is not None and all(pass_.runs[name] >= runs[name] for name in layers):
@@ -519,7 +536,7 @@ def _all_finite(values: Tensor) -> bool:
 
 
 def _bad_photo(values: Tensor, photos: list[int]) -> str:
-    finite = torch.isfinite(values).flatten(1).all(1)
+    finite = torch.isfinite(values).reshape(len(values), -1).all(1)
     return f"photo {photos[int(torch.argmin(finite.int()))]}"
 
 
@@ -534,7 +551,7 @@ def _descend(
 ) -> None:
     """Pass the units of one layer down; ``rows`` pairs a row of the batch with a place in the result."""
     output = pass_.outputs[layer]
-    way = check_path(output.grad_fn, pass_.accumulator, layer, pass_.mode)
+    way = pass_.way(layer)
     values = output.detach()
     starts: list[tuple[int, int]] = []
     for row, index in rows:
@@ -586,7 +603,7 @@ def _ways(pass_: _Pass, layers: list[str], settings: _Settings) -> dict[str, _Wa
         return ways
     for layer in layers:
         output, field = pass_.outputs[layer], pass_.fields[layer]
-        way = check_path(output.grad_fn, pass_.accumulator, layer, pass_.mode)
+        way = pass_.way(layer)
         if way.gated or way.hooked:  # another photo has other numbers
             continue
         try:
@@ -687,9 +704,13 @@ def _descend_maps(
         try:
             (signal,) = torch.autograd.grad(output, pass_.leaf, seeds, retain_graph=True)
         except RuntimeError as error:  # a tensor was overwritten, or is computed again by a checkpoint
+            advice = (
+                "ask for a layer below that step"
+                if isinstance(error, NotImplementedError) or "not implemented" in str(error)
+                else "take in-place steps and checkpoints out of the model's forward"
+            )
             raise ModelError(
-                f"autograd does not come down from layer {layer!r} ({_first_line(error)}): take in-place steps and "
-                "checkpoints out of the model's forward."
+                f"autograd does not come down from layer {layer!r} ({_first_line(error)}): {advice}."
             ) from error
         if not _all_finite(signal):
             raise ModelError(

@@ -9,16 +9,15 @@ The model is never edited.
 # ruff: noqa: SIM905  (word lists read better as words)
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.weak import WeakTensorKeyDictionary
+from torch.utils.weak import TensorWeakRef, WeakTensorKeyDictionary
 
 from deconvnet.errors import OptionError
 from deconvnet.projection._lrn import LrnConstants, LrnGradient, skip_lrn
@@ -125,13 +124,13 @@ class Deconvnet(TorchFunctionMode):
         self.reads_values = False
         self.taken_out: Site | None = None
         self._outside = WeakTensorKeyDictionary()  # computed from the signal, outside the graph
-        self._signals: dict[int, list[weakref.ref[Tensor]]] = {}  # by the address of their memory
+        self._signals: dict[int, list[TensorWeakRef]] = {}  # by the address of their memory
 
     def watch(self, signal: Tensor) -> None:
         """Note a tensor that is in the graph."""
         here = self._signals.setdefault(_address(signal), [])
         here[:] = [each for each in here if each() is not None]
-        here.append(weakref.ref(signal))
+        here.append(TensorWeakRef(signal))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # Torch takes the mode away while this method runs, so nothing here comes by a second time.
@@ -141,9 +140,8 @@ class Deconvnet(TorchFunctionMode):
         replaced = outcome is not None
         if outcome is None:
             outcome = func(*args, **kwargs)
-        as_it_came = any(each is outcome and _version(each) == version for each, version in before)
-        if not as_it_came or replaced:  # dropout in eval mode gives back what it is given
-            self._note(func, args, kwargs, outcome, replaced)
+        given_back = [each for each, version in before if _version(each) == version]  # as by dropout in eval mode
+        self._note(func, args, kwargs, outcome, [] if replaced else given_back, replaced)
         if func == _SET_DATA:
             self._hide([args[0]], "data = ...")
         for each, version in before:
@@ -196,7 +194,7 @@ class Deconvnet(TorchFunctionMode):
             return result
         return signal.copy_(result)  # the call works in place: the tensor itself changes, and its place in the graph
 
-    def _note(self, func: Any, args: Any, kwargs: Any, outcome: Any, replaced: bool) -> None:
+    def _note(self, func: Any, args: Any, kwargs: Any, outcome: Any, unchanged: list[Tensor], replaced: bool) -> None:
         name = plain_name(func)
         looked_at = args[:1] if name in SHAPED_LIKE else (args, kwargs)
         given = [each for each in tree_leaves(looked_at) if isinstance(each, Tensor)]
@@ -209,10 +207,11 @@ class Deconvnet(TorchFunctionMode):
             if name in _TAKING_OUT and self.taken_out is None:
                 self.taken_out = Site(self.where()[0], name, lrn=False, gated=True, hidden=False)
         if name == "register_hook" and args[0].grad_fn is not None:
-            self.sites[args[0].grad_fn] = Site(self.where()[0], name, False, gated=False, hidden=False, hooked=True)
+            known = self.sites.get(args[0].grad_fn, Site(self.where()[0], name, False, gated=False, hidden=False))
+            self.sites[args[0].grad_fn] = replace(known, layer=self.where()[0], hooked=True)
         changed = args[0] if name == "setitem" else outcome  # x[...] = y returns nothing
         for made in tree_leaves(changed):
-            if not isinstance(made, Tensor):
+            if not isinstance(made, Tensor) or any(made is each for each in unchanged):
                 continue
             if made.grad_fn is not None:
                 self.watch(made)
@@ -221,7 +220,7 @@ class Deconvnet(TorchFunctionMode):
                 if name in _ADDING and made is outcome and not (name == "pad" and _pads_otherwise(*args, **kwargs)):
                     self.biases[made.grad_fn] = _bias(func, args, kwargs)
                 hidden = not torch.is_grad_enabled()
-                if hidden or made.grad_fn not in self.sites:  # else it was given back as it came, as by dropout
+                if hidden or made.grad_fn not in self.sites:
                     shown = shown_name(name, args, kwargs)
                     self.sites[made.grad_fn] = Site(layer, shown, in_lrn, outside, hidden)
             elif not replaced and name not in _VALUELESS:
