@@ -239,8 +239,9 @@ class Convolution(_Sliding):
 
     def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
         seen = fit.take(value, *self._spread(height, width)).contiguous()
-        last = seen.contiguous(memory_format=torch.channels_last)
-        return self._filter(last if self._either_layout(seen) else seen), None
+        if self._either_layout(seen):
+            seen = seen.contiguous(memory_format=torch.channels_last)
+        return self._filter(seen), None
 
     def _filter(self, maps: Tensor) -> Tensor:
         return F.conv2d(maps, self.weight, self.bias, self._stride, 0, self._dilation, self.groups)
