@@ -1,4 +1,4 @@
-"""Evaluation mode for a while, and whether a model can be followed step by step at all."""
+"""Evaluation mode for a while, what a model's weights are like, and whether it can be followed step by step at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from deconvnet.errors import ModelError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 @contextmanager
@@ -26,6 +26,11 @@ def evaluation(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def example_weight(model: nn.Module, otherwise: Tensor) -> Tensor:
+    """A weight that tells the model's device and floating-point type; ``otherwise`` for a model without weights."""
+    return next((each for each in model.parameters() if each.is_floating_point()), otherwise)
 
 
 def check_followable(model: nn.Module) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from deconvnet.modes import example_weight
 from deconvnet.networks import LayerRow, Network
 from deconvnet.projection import LayerField, receptive_fields
 
@@ -104,7 +105,7 @@ def _one(rows: int, columns: int) -> Size:
 def _measure(module: nn.Module, names: list[str], shape: tuple[int, int, int]) -> dict[str, Size]:
     """Sides of the smallest rectangle of pixels that the middle unit's gradient reaches; none where that is all."""
     ghost = copy.deepcopy(module).eval().requires_grad_(False)
-    example = next((each for each in ghost.parameters() if each.is_floating_point()), torch.zeros(()))
+    example = example_weight(ghost, torch.zeros(()))
     generator = torch.Generator().manual_seed(0)
     for value in ghost.parameters():
         if value.is_floating_point() and not value.any():  # a branch that begins as nothing would see nothing

@@ -41,6 +41,7 @@ from torch.nn.modules.conv import _ConvNd
 from deconvnet.errors import DataError, DeconvnetError, ModelError, OptionError
 from deconvnet.experiments.projecting import check_layers, strongest_units
 from deconvnet.experiments.results import Drawn
+from deconvnet.modes import example_weight
 from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import Photo
 from deconvnet.projection import RULES as KNOWN_RULES
@@ -400,7 +401,7 @@ def _other_map(unit: Unit, maps: int, generator: torch.Generator) -> Unit:
 
 def _watched(module: nn.Module, x: Tensor, layers: dict[str, Callable[[Tensor], None]]) -> None:
     """One forward pass in eval mode, on a copy's own terms, telling the outputs of some layers."""
-    example = next((each for each in module.parameters() if each.is_floating_point()), x)
+    example = example_weight(module, x)
     with ExitStack() as stack:
         for name, tell in layers.items():
             handle = module.get_submodule(name).register_forward_hook(lambda _m, _i, output, tell=tell: tell(output))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deconvnet.figures.canvas import INK, QUIET, new_figure
+from deconvnet.figures.canvas import INK, QUIET, foot_note, head_line, new_figure
 from deconvnet.runs.ablation import BASE, AblationRecord
 
 if TYPE_CHECKING:
@@ -34,23 +34,13 @@ def ablation_figure(record: AblationRecord, title: str | None = None) -> Figure:
     tall = 1.75 + 0.36 * len(record.variants)
     figure = new_figure(_WIDE, tall)
     words = title or f"{record.network}, recipe {record.recipe}: layers removed and resized"
-    figure.text(
-        0.25 / _WIDE, 1 - 0.14 / tall, words, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False
-    )
+    head_line(figure, words, 0.25, 0.14)
     bottom, height = 0.95 / tall, (tall - 1.75) / tall
     left = figure.add_axes((0.29, bottom, 0.34, height))
     _errors(left, record)
     right = figure.add_axes((0.675, bottom, 0.31, height))
     _changes(right, record)
-    figure.text(
-        0.25 / _WIDE,
-        0.1 / tall,
-        textwrap.fill(_note(record), 180),
-        fontsize=7.5,
-        color=QUIET,
-        va="bottom",
-        parse_math=False,
-    )
+    foot_note(figure, textwrap.fill(_note(record), 180), 0.25, 0.1)
     return figure
 
 

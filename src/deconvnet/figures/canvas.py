@@ -45,6 +45,20 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def head_line(figure: Figure, words: str, left: float, top: float) -> None:
+    """A figure's title, ``left`` and ``top`` inches from its upper left corner."""
+    width, height = figure.get_size_inches()
+    figure.text(
+        left / width, 1 - top / height, words, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False
+    )
+
+
+def foot_note(figure: Figure, words: str, left: float, bottom: float) -> None:
+    """What a figure's reader must know, in small letters, in inches from its lower left corner."""
+    width, height = figure.get_size_inches()
+    figure.text(left / width, bottom / height, words, fontsize=7.5, color=QUIET, va="bottom", parse_math=False)
+
+
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure whole or not at all; the ending of ``path`` names the format (png, pdf, svg, jpg).
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deconvnet.errors import OptionError
-from deconvnet.figures.canvas import INK, QUIET, new_figure
+from deconvnet.figures.canvas import INK, QUIET, foot_note, new_figure
 from deconvnet.figures.filters import filters_image
 from deconvnet.runs.comparison import AverageRow, ComparisonRow
 
@@ -105,7 +105,7 @@ def comparison_figure(
         else:
             axes.text(0, 0.8, f"filters of {weights.shape[1]} channels", fontsize=8, color=QUIET)
     words = "Cost on logarithmic scales. Mid-grey of a filter is zero, each on its own scale. " + note
-    figure.text(0.3 / wide, 0.1 / tall, words, fontsize=7.5, color=QUIET, va="bottom", parse_math=False)
+    foot_note(figure, words, 0.3, 0.1)
     return figure
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deconvnet.figures.canvas import INK, QUIET, new_figure
+from deconvnet.figures.canvas import INK, QUIET, foot_note, new_figure
 from deconvnet.runs.correspondence import CorrespondenceRecord, Masked, SignChange
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def correspondence_figure(record: CorrespondenceRecord, title: str | None = None
         "Mean and standard deviation, over pairs of photos, of the share of features whose sign differs; lower: missed "
         f"alike. Random: {record.regions} regions of the part's size a photo. p: permutation test, two-sided."
     )
-    figure.text(_MARGIN / width, 0.12 / height, note, fontsize=7.5, color=QUIET, va="bottom", parse_math=False)
+    foot_note(figure, note, _MARGIN, 0.12)
     return figure
 
 

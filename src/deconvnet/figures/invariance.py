@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from deconvnet.errors import OptionError
-from deconvnet.figures.canvas import INK, QUIET, new_figure
+from deconvnet.figures.canvas import INK, QUIET, foot_note, head_line, new_figure
 from deconvnet.figures.tiles import tile
 from deconvnet.runs.invariance import Course, InvarianceRecord
 
@@ -49,9 +49,7 @@ def invariance_figure(record: InvarianceRecord, title: str | None = None) -> Fig
     height = _HEAD + legend + _ROW * len(record.courses) + _FOOT
     figure = new_figure(width, height)
     words = title or f"{record.network}: features of {count} photo{'s' * (count > 1)} under transformations"
-    figure.text(
-        0.2 / width, 1 - 0.14 / height, words, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False
-    )
+    head_line(figure, words, 0.2, 0.14)
     _legend(figure, record, across)
     grid = figure.add_gridspec(
         len(record.courses),
@@ -81,7 +79,7 @@ def invariance_figure(record: InvarianceRecord, title: str | None = None) -> Fig
         "Distances to the untransformed photo, each panel on its own scale; dots are the steps measured. "
         f"Beyond a photo: {record.fill} (up to {filled:.0%} of a picture)."
     )
-    figure.text(0.2 / width, 0.12 / height, note, fontsize=7.5, color=QUIET, va="bottom", parse_math=False)
+    foot_note(figure, note, 0.2, 0.12)
     return figure
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deconvnet.figures.canvas import INK, QUIET, new_figure
-from deconvnet.runs.transfer import ACCURACY, TransferRecord, mean_deviation
+from deconvnet.figures.canvas import INK, QUIET, foot_note, head_line, new_figure
+from deconvnet.runs.spreads import mean_deviation
+from deconvnet.runs.transfer import ACCURACY, TransferRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,9 +41,7 @@ def transfer_figure(record: TransferRecord, title: str | None = None) -> Figure:
     figure = new_figure(_WIDE, tall)
     what = "labels" if labels else "classes"
     words = title or f"{record.network}: transfer to {len(record.classes)} {what} of {record.data}"
-    figure.text(
-        0.25 / _WIDE, 1 - 0.15 / tall, words, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False
-    )
+    head_line(figure, words, 0.25, 0.15)
     bottom, height = 0.95 / tall, (tall - 0.95 - 0.75) / tall
     _layers(figure.add_axes((0.065, bottom, 0.43, height)), record)
     right = figure.add_axes((0.66 if labels else 0.565, bottom, 0.32 if labels else 0.415, height))
@@ -50,15 +49,7 @@ def transfer_figure(record: TransferRecord, title: str | None = None) -> Figure:
         _by_label(right, record)
     else:
         _curve(right, record)
-    figure.text(
-        0.25 / _WIDE,
-        0.12 / tall,
-        textwrap.fill(_note(record), 185),
-        fontsize=7.5,
-        color=QUIET,
-        va="bottom",
-        parse_math=False,
-    )
+    foot_note(figure, textwrap.fill(_note(record), 185), 0.25, 0.12)
     return figure
 
 

@@ -19,6 +19,7 @@ from deconvnet.errors import DataError, ModelError, OptionError, UnknownNameErro
 from deconvnet.mining.pools import Tracker
 from deconvnet.mining.selection import offer
 from deconvnet.mining.spread import SpreadCounter
+from deconvnet.modes import example_weight
 from deconvnet.runs.top import SCORES, LayerTop, Mined
 
 
@@ -160,8 +161,7 @@ class Miner:
             return
         if labels is not None and (len(labels) != len(indices) or (np.asarray(labels) >= self._classes).any()):
             raise DataError(f"the labels do not fit: give {len(indices)} numbers below {self._classes}, -1 for none.")
-        weights = next((each for each in self._model.parameters() if each.is_floating_point()), batch)
-        batch = batch.to(weights.dtype)
+        batch = batch.to(example_weight(self._model, batch).dtype)
         pass_ = self._run(indices, batch)
         if pass_ is None:  # a layer whose pool was not reached this time: read that layer itself from now on
             pass_ = self._run(indices, batch)

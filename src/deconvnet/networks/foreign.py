@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from deconvnet.errors import ModelError, OptionError, UnknownNameError, WeightsError
-from deconvnet.modes import check_followable
+from deconvnet.modes import check_followable, example_weight
 from deconvnet.networks.preprocessing import INTERPOLATIONS, Preprocessing
 from deconvnet.networks.state_dicts import fit_state_dict, read_state_dict
 from deconvnet.networks.weights import Weights, is_own, read_weights
@@ -326,7 +326,7 @@ def _scores(name: str, module: nn.Module, preprocessing: Preprocessing) -> int:
     """Run the network once on zeros: how many class scores it gives (0: its answer is of another form)."""
     p = preprocessing
     shape = (1, p.channels, p.input_size, p.input_size)
-    example = next((each for each in module.parameters() if each.is_floating_point()), torch.zeros(()))
+    example = example_weight(module, torch.zeros(()))
     try:
         answer = module(torch.zeros(shape, dtype=example.dtype, device=example.device))
     except Exception as error:

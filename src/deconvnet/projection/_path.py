@@ -164,7 +164,7 @@ def _leaves_batch(node: Any, count: int) -> bool:
     over = getattr(node, "_saved_dim", None)
     reduced = over if isinstance(over, tuple) and kind_of(node) in _REDUCING else ()
     axes = len(shape) + (0 if getattr(node, "_saved_keepdim", False) else len(reduced))
-    return shape[:1] != (count,) or any((dim - 2**64 if dim >= 2**63 else dim) % max(axes, 1) == 0 for dim in reduced)
+    return shape[:1] != (count,) or any(signed(dim) % max(axes, 1) == 0 for dim in reduced)
 
 
 def _nonlinear(node: Any, kind: str, on_path: set[Any], site: Site | None) -> str:
@@ -248,6 +248,11 @@ def kind_of(node: Any) -> str:
     """An autograd node's kind: its name without "Backward0"; none that is known for a function of the model's own."""
     own = own_function(node)
     return f"function {own}" if own else re.sub(r"Backwards?\d*$", "", node.name().rsplit("::", 1)[-1])
+
+
+def signed(number: int) -> int:
+    """Torch shows negative numbers that a node keeps as unsigned ones."""
+    return number - 2**64 if number >= 2**63 else int(number)
 
 
 def _uses_batch_statistics(node: Any) -> bool:

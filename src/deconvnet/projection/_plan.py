@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from deconvnet.geometry import Window
-from deconvnet.projection._path import kind_of, nodes_between
+from deconvnet.projection._path import kind_of, nodes_between, signed
 from deconvnet.projection._rules import CELLWISE
 from deconvnet.projection._steps import (
     Averaging,
@@ -375,21 +375,21 @@ def _chain(node: Any) -> list[Any]:
 def _moves_photos(node: Any) -> bool:
     kind, axes = kind_of(node), len(_shape(node, 0))
     if kind == "Transpose":
-        return 0 in (_signed(node._saved_dim0) % axes, _signed(node._saved_dim1) % axes)
-    return kind == "Permute" and _signed(node._saved_dims[0]) % axes != 0
+        return 0 in (signed(node._saved_dim0) % axes, signed(node._saved_dim1) % axes)
+    return kind == "Permute" and signed(node._saved_dims[0]) % axes != 0
 
 
 def _rearranged(cells: Tensor, node: Any) -> Tensor:
     kind = kind_of(node)
     if kind == "Transpose":
-        return cells.transpose(_signed(node._saved_dim0), _signed(node._saved_dim1))
+        return cells.transpose(signed(node._saved_dim0), signed(node._saved_dim1))
     if kind == "Permute":
-        return cells.permute([_signed(dim) for dim in node._saved_dims])
+        return cells.permute([signed(dim) for dim in node._saved_dims])
     return cells.reshape((1, *_shape(node, 0)[1:]))
 
 
 def _pad(node: Any, on: list[bool], number: int, biases: dict[Any, Tensor | None]) -> Steps:
-    amounts = [_signed(each) for each in node._saved_pad]
+    amounts = [signed(each) for each in node._saved_pad]
     if any(amounts[4:]):
         raise NoWindows("padding along the maps is not known to work on windows")
     left, top = (amounts[0] if amounts else 0), (amounts[2] if len(amounts) > 2 else 0)
@@ -473,18 +473,13 @@ def _slice(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     total, count = _below(node, 0)[1], _shape(node, 0)[1]
     if _axis(node) != 1 or node._saved_step != 1:
         raise NoWindows("a slice along an image axis is not known to work on windows")
-    first = _signed(node._saved_start)
+    first = signed(node._saved_start)
     first = max(first + total, 0) if first < 0 else first
     return {0: Part(first, first + count, total)}
 
 
 def _axis(node: Any) -> int:
-    return _signed(node._saved_dim) % 4
-
-
-def _signed(number: int) -> int:
-    """Torch shows negative numbers that a node keeps as unsigned ones."""
-    return number - 2**64 if number >= 2**63 else int(number)
+    return signed(node._saved_dim) % 4
 
 
 _READERS: dict[str, _Reader] = {

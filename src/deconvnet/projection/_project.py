@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from deconvnet.errors import DeconvnetError, ModelError, OptionError, UnitError, UnknownNameError
 from deconvnet.geometry import Box
-from deconvnet.modes import check_followable
+from deconvnet.modes import check_followable, example_weight
 from deconvnet.projection._forward import Watch, evaluating, run_once
 from deconvnet.projection._lrn import skip_lrn, works_cell_by_cell
 from deconvnet.projection._path import Way, check_path, kind_of
@@ -409,7 +409,7 @@ class _Result:
 
 
 def _precision(inputs: Tensor, model: nn.Module) -> tuple[torch.dtype, torch.device]:
-    example = next((each for each in model.parameters() if each.is_floating_point()), inputs)
+    example = example_weight(model, inputs)
     return example.dtype, example.device
 
 
@@ -425,10 +425,14 @@ class _Pass:
     fields: dict[str, LayerField] = field(default_factory=dict)
     runs: Counter[str] = field(default_factory=Counter)
     taken: dict[str, Site | None] = field(default_factory=dict)
+    ways: dict[str, Way] = field(default_factory=dict)
 
     def way(self, layer: str) -> Way:
-        """What lies between a layer and the pixels; refuses what has no right answer."""
-        return check_path(self.outputs[layer].grad_fn, self.accumulator, layer, self.mode, self.taken[layer])
+        """What lies between a layer and the pixels, looked at once; refuses what has no right answer."""
+        if layer not in self.ways:
+            top, taken = self.outputs[layer].grad_fn, self.taken[layer]
+            self.ways[layer] = check_path(top, self.accumulator, layer, self.mode, taken)
+        return self.ways[layer]
 
     def couples_photos(self) -> bool:
         """Whether what one photo gives may depend on the others of the batch."""

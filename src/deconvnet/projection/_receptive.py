@@ -16,6 +16,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from deconvnet.errors import ModelError
 from deconvnet.geometry import Box, ReceptiveField, Window, receptive_box
+from deconvnet.modes import example_weight
 from deconvnet.projection._forward import Watch, evaluating
 from deconvnet.projection._lrn import works_cell_by_cell
 from deconvnet.projection._spellings import ACTIVATIONS, SHAPED_LIKE, plain_name
@@ -287,7 +288,7 @@ def receptive_fields(model: nn.Module, input_shape: Sequence[int]) -> dict[str, 
     if len(shape) != 3 or len(tuple(input_shape)) > 4:
         raise ModelError(f"an input of shape {tuple(input_shape)} is not an image: give (C, H, W).")
     fields: dict[str, LayerField] = {}
-    example = next((each for each in model.parameters() if each.is_floating_point()), torch.zeros(()))
+    example = example_weight(model, torch.zeros(()))
     with evaluating(model), torch.no_grad(), contextlib.ExitStack() as stack:
         pixels = torch.zeros((1, *shape), dtype=example.dtype, device=example.device)
         tracker = FieldTracker(pixels)

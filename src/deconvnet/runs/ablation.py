@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from deconvnet.runs.directory import Run
 from deconvnet.runs.records import from_json, reading
+from deconvnet.runs.spreads import mean_deviation, percent
 
 KIND = "ablate"
 
@@ -136,9 +137,13 @@ class AblationRecord:
         found = []
         for i, (name, title) in enumerate(zip(self.variants, self.titles, strict=True)):
             moved = np.full(len(self.seeds), np.nan) if base is None else self.top1[i] - self.top1[base]
-            train, top1, top5, per_class = (_told(e[i]) for e in (self.train, self.top1, self.top5, self.per_class))
+            train, top1, top5, per_class = (
+                mean_deviation(e[i]) for e in (self.train, self.top1, self.top5, self.per_class)
+            )
             count = int(self.parameters[i])
-            found.append(Row(name, title, count, train, top1, top5, per_class, _told(moved), self._paper(name)))
+            found.append(
+                Row(name, title, count, train, top1, top5, per_class, mean_deviation(moved), self._paper(name))
+            )
         return tuple(found)
 
     def _paper(self, name: str) -> tuple[float, float] | None:
@@ -155,8 +160,8 @@ class AblationRecord:
         wide = max(len(row.title) for row in rows)
         lines = [f"{'error, %':{wide}}" + "".join(f"{head:>14}" for head in heads)]
         for row in rows:
-            cells = [f"{row.parameters:,}", *(_percent(each) for each in (row.train, row.top1))]
-            cells += [_percent(row.difference, sign=True) if row.name != BASE else "", _percent(row.per_class)]
+            cells = [f"{row.parameters:,}", *(percent(each) for each in (row.train, row.top1))]
+            cells += [percent(row.difference, sign=True) if row.name != BASE else "", percent(row.per_class)]
             paper = row.paper
             cells += (
                 ["-", "-"] if paper is None else [f"{paper[0]:.1f}", f"{paper[1]:+.1f}" if row.name != BASE else ""]
@@ -187,14 +192,3 @@ class AblationRecord:
 
 _ARRAYS = ("parameters", "train", "top1", "top5", "per_class", "seconds")
 _PLAIN = tuple(f.name for f in fields(AblationRecord) if f.name not in _ARRAYS)
-
-
-def _told(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-
-
-def _percent(told: tuple[float, float], sign: bool = False) -> str:
-    mean, deviation = told
-    if np.isnan(mean):
-        return "-"
-    return f"{100 * mean:{'+' if sign else ''}.1f}" + ("" if np.isnan(deviation) else f" ± {100 * deviation:.1f}")

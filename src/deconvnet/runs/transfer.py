@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from deconvnet.runs.directory import Run
 from deconvnet.runs.records import from_json, reading
+from deconvnet.runs.spreads import mean_deviation, percent
 
 KIND = "transfer"
 ACCURACY = "mean accuracy over classes"
@@ -173,10 +174,10 @@ class TransferRecord:
         lines = [f"{'':{wide}}" + "".join(f"{f'{size} {unit}':>16}" for size in self.sizes)]
         for j, classifier in enumerate(self.classifiers):
             for i, layer in enumerate(self.layers):
-                cells = [_percent(self.scores[i, j, k]) for k in range(len(self.sizes))]
+                cells = [percent(mean_deviation(self.scores[i, j, k])) for k in range(len(self.sizes))]
                 lines.append(f"{f'{classifier} {layer.name}':{wide}}" + "".join(f"{cell:>16}" for cell in cells))
         if self.scratch_words:
-            cells = [_percent(row[~np.isnan(row)]) for row in self.scratch]
+            cells = [percent(mean_deviation(row[~np.isnan(row)])) for row in self.scratch]
             lines.append(f"{'from scratch':{wide}}" + "".join(f"{cell:>16}" for cell in cells))
         chance = f"{100 * self.chance:.1f}"
         lines.append(f"{'chance':{wide}}" + f"{chance:>16}" * len(self.sizes))
@@ -212,17 +213,3 @@ class TransferRecord:
 
 _ARRAYS = ("tested", "scores", "by_class", "chosen", "scratch")
 _PLAIN = tuple(f.name for f in fields(TransferRecord) if f.name not in _ARRAYS)
-
-
-def mean_deviation(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and sample deviation; NaN where there are too few values."""
-    if not len(values):
-        return float("nan"), float("nan")
-    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-
-
-def _percent(values: npt.NDArray[np.float64]) -> str:
-    mean, deviation = mean_deviation(values)
-    if np.isnan(mean):
-        return "-"
-    return f"{100 * mean:.1f}" + ("" if np.isnan(deviation) else f" ± {100 * deviation:.1f}")
