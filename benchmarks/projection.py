@@ -43,7 +43,7 @@ def main(units: int = 64, photos: int = 9 * 64, captum_units: int = 4, whole_uni
     for layer in LAYERS:
         some = _active(network, images[:1], layer)[:units]
         _compare(layer, network, images[:1], some, [0] * units, captum_units, whole_units)
-    own = _strongest(network, images, "conv5")
+    own = strongest(network, images, "conv5")
     print(f"{photos} units of conv5, each for a photo of its own")
     _compare("conv5, top-9", network, images, own, list(range(photos)), captum_units, whole_units)
 
@@ -101,7 +101,7 @@ def _active(network: nn.Module, image: Tensor, layer: str) -> list[Unit]:
 
 
 @torch.no_grad()
-def _strongest(network: nn.Module, images: Tensor, layer: str) -> list[Unit]:
+def strongest(network: nn.Module, images: Tensor, layer: str) -> list[Unit]:
     """For each photo one of its strong maps, at its strongest position."""
     names = [name for name, _ in network.named_children()]
     below = nn.Sequential(*list(network.children())[: names.index(layer) + 1])
