@@ -19,8 +19,8 @@ import torch
 from deconvnet.data import sample_photos
 from deconvnet.experiments.evolution import evolution
 from deconvnet.experiments.evolution.search import Search
-from deconvnet.experiments.shaking import shaken
 from deconvnet.networks import Network, load
+from deconvnet.networks.controls import with_weight_noise
 
 COUNT, BATCH, SIZE = 512, 32, 64
 LAYERS = [f"conv{i}" for i in range(1, 6)]
@@ -32,7 +32,7 @@ def main() -> None:
     network = dataclasses.replace(
         network, preprocessing=dataclasses.replace(network.preprocessing, input_size=SIZE, resize=SIZE * 9 // 8)
     )
-    snapshots = [shaken(network, 0.8), shaken(network, 0.9), network]
+    snapshots = [with_weight_noise(network, 0.8), with_weight_noise(network, 0.9), network]
     rng = np.random.default_rng(0)
     shown = sample_photos()
     photos = []

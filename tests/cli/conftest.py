@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from benchmarks.sweep_command import main as sweep
 
 from deconvnet.cli.app import run
 
@@ -30,7 +31,8 @@ def command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
 
     def call(*arguments: object) -> Answer:
         capsys.readouterr()
-        code = run([str(a) for a in arguments])
+        words = [str(a) for a in arguments]
+        code = sweep(words[1:]) if words[:1] == ["sweep"] else run(words)
         printed = capsys.readouterr()
         return Answer(code, printed.out, printed.err)
 

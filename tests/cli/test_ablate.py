@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PIL import Image
 
+from deconvnet.experiments.ablation.record import AblationRecord
 from deconvnet.runs import Run
-from deconvnet.runs.ablation import AblationRecord
 
 FAST = ("--epochs", 1, "--size", 64, "--fc-width", 8, "--batch-size", 8, "--threads", 1, "--seeds", 1)
 

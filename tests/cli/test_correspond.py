@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from deconvnet.experiments.correspondence.record import CorrespondenceRecord
 from deconvnet.runs import Run
-from deconvnet.runs.correspondence import CorrespondenceRecord
 
 HEAD = "photo,part,left,top,width,height\n"
 FAST = ("--permutations", 19, "--regions", 2)

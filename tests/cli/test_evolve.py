@@ -12,9 +12,9 @@ from tests.conftest import noise
 
 from deconvnet.cli.app import run as command_line
 from deconvnet.experiments.evolution.photos import training_photos
+from deconvnet.experiments.evolution.record import EvolutionRecord
 from deconvnet.networks import load
 from deconvnet.runs import Run
-from deconvnet.runs.evolution import EvolutionRecord
 from deconvnet.training import snapshot
 
 FAST = ("--maps", 2, "--compare", 2, "--layer", "conv1", "--layer", "conv3")

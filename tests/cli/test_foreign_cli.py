@@ -207,7 +207,7 @@ def test_a_network_without_layers(refused, net):
 
 
 def test_sweep(command, timm, tmp_path, monkeypatch):
-    from deconvnet.experiments import sweep
+    from benchmarks import sweep
 
     monkeypatch.setattr(sweep, "SIDE", 64)
     answer = command("sweep", "timm:resnet10t", "--record", "sweep.jsonl", "--table", "sweep.md")

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 from PIL import Image
 
+from deconvnet.experiments.invariance.record import InvarianceRecord
 from deconvnet.runs import Run
-from deconvnet.runs.invariance import InvarianceRecord
 
 FAST = ("--transform", "vertical:-4:4:4", "--transform", "brightness:1:1.5:0.5")
 

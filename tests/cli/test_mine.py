@@ -12,8 +12,8 @@ from PIL import Image
 
 from deconvnet.cli.app import run
 from deconvnet.data import open_photos
+from deconvnet.mining.record import TopActivations
 from deconvnet.runs import Run
-from deconvnet.runs.top import Mined
 
 LAYERS = ("conv1", "conv3")
 
@@ -52,7 +52,7 @@ def pixels(path):
 def test_winners_agree_with_a_slow_recomputation(mined, small_network):
     photos = open_photos(mined / "photos")
     unreadable = photos.names.index("red/note.jpg")
-    found = Mined.from_arrays(Run.open(mined / "run", "mine").arrays("top"))
+    found = TopActivations.from_arrays(Run.open(mined / "run", "mine").arrays("top"))
     assert found.count == 20
     for layer in LAYERS:
         maps = []  # of each photo, one at a time

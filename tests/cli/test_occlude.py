@@ -11,8 +11,8 @@ from tests.conftest import noise
 
 import deconvnet
 from deconvnet.experiments.occlusion import Occluder
-from deconvnet.runs.faithfulness import read_faithfulness
-from deconvnet.runs.occlusion import rank_correlation, read_occlusion
+from deconvnet.experiments.occlusion.faithfulness_record import read_faithfulness
+from deconvnet.experiments.occlusion.record import rank_correlation, read_occlusion
 
 
 @pytest.fixture

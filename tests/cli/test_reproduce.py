@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from deconvnet.experiments.reproduction.claims import CLAIMS
+from deconvnet.reproduction.claims import CLAIMS
+from deconvnet.reproduction.record import ReproductionRecord
 from deconvnet.runs import Run
-from deconvnet.runs.reproduction import ReproductionRecord
 
 
 def test_a_plan_of_each_scale_writes_nothing(command, two_classes, tmp_path):

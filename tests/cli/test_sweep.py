@@ -1,4 +1,4 @@
-"""``deconvnet sweep``: what is told, and when the exit code says that something is amiss."""
+"""``python -m benchmarks.sweep_command``: what is told, and when the exit code says that something is amiss."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-
-from deconvnet.experiments.sweep import Swept
+from benchmarks.sweep import SweepRow
 
 
 @pytest.fixture
 def record(tmp_path: Path):
     """A record that holds every answer, so that no network is run."""
 
-    def write(*rows: Swept) -> Path:
+    def write(*rows: SweepRow) -> Path:
         path = tmp_path / "sweep.jsonl"
         path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
         return path
@@ -24,7 +23,7 @@ def record(tmp_path: Path):
 
 
 def test_right_and_refused_are_both_well(command, record, tmp_path):
-    path = record(Swept("timm:a", "right"), Swept("timm:b", "refused", "layer 'x' applies gelu"))
+    path = record(SweepRow("timm:a", "right"), SweepRow("timm:b", "refused", "layer 'x' applies gelu"))
     answer = command("sweep", "timm:a", "timm:b", "--record", path, "--table", tmp_path / "table.md")
     assert answer.code == 0, answer
     assert "2 networks, 1 right, 0 wrong or failed." in answer.out
@@ -34,14 +33,14 @@ def test_right_and_refused_are_both_well(command, record, tmp_path):
 @pytest.mark.parametrize("outcome", ["wrong", "failed"])
 def test_a_wrong_picture_is_an_error(command, record, outcome):
     answer = command(
-        "sweep", "timm:a", "timm:b", "--record", record(Swept("timm:a", "right"), Swept("timm:b", outcome))
+        "sweep", "timm:a", "timm:b", "--record", record(SweepRow("timm:a", "right"), SweepRow("timm:b", outcome))
     )
     assert answer.code == 2
     assert "wrong or fails on timm:b: please report it." in answer.err
 
 
 def test_a_network_that_cannot_be_loaded_is_an_error(command, record, tmp_path):
-    path = record(Swept("timm:a", "right"))
+    path = record(SweepRow("timm:a", "right"))
     answer = command("sweep", "timm:a", "none.py:net", "--record", path)
     assert answer.code == 2
     assert "2 networks, 1 right, 0 wrong or failed, 1 not run." in answer.out

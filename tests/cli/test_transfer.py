@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from tests.conftest import noise
 
+from deconvnet.experiments.transfer.record import TransferRecord
 from deconvnet.runs import Run
-from deconvnet.runs.transfer import TransferRecord
 
 FAST = ("--per-class", 3, "--folds", 2, "--layer", "relu7", "--threads", 1)
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deconvnet.data.photos import Photos, Skipped, open_photos, read_many, read_photo, split
+from deconvnet.data.photos import Photos, UnreadablePhoto, open_photos, read_many, read_photo, split
 from deconvnet.errors import DataError, OptionError, UnknownNameError
 
 CALTECH = Path(__file__).parents[3] / "shared" / "data" / "caltech-101.zip"
@@ -478,18 +478,18 @@ def test_read_many_keeps_the_order_and_names_what_it_skips(many: Path, packed: b
     assert [index for index, _ in seen] == order
     for index, photo in seen:
         if index == 20:
-            assert isinstance(photo, Skipped)
+            assert isinstance(photo, UnreadablePhoto)
             assert photo.name == "20.png"
             assert photo.why.startswith("its content is none of")
         else:
-            assert not isinstance(photo, Skipped)
+            assert not isinstance(photo, UnreadablePhoto)
             np.testing.assert_array_equal(photo, grey(index))
 
 
 def test_read_many_passes_on_the_shortest_side(tmp_path: Path) -> None:
     photos = open_photos(save(corners(400, 600), tmp_path / "large.jpg"))
     ((_, photo),) = read_many(photos, [0], shortest=200)
-    assert not isinstance(photo, Skipped)
+    assert not isinstance(photo, UnreadablePhoto)
     assert photo.shape == (200, 300, 3)
     assert photos.read(0, shortest=50).shape == (50, 75, 3)
 
@@ -525,14 +525,14 @@ def test_read_many_goes_on_in_its_threads_and_no_further_ahead_than_asked(many: 
     assert len(asked) == 6
     expected = [(i, photos._read_or_skip(i, None)) for i in range(len(photos))]
     rest = [first, *reading]
-    assert rest == [(i, p if isinstance(p, Skipped) else int(p[0, 0, 0])) for i, p in expected]
+    assert rest == [(i, p if isinstance(p, UnreadablePhoto) else int(p[0, 0, 0])) for i, p in expected]
     assert threading.current_thread().name not in where
 
 
 def test_a_photo_that_vanishes_is_skipped(many: Path) -> None:
     photos = open_photos(many)
     (many / "01.png").unlink()
-    assert dict(read_many(photos, [1]))[1] == Skipped("01.png", "there is no such file")
+    assert dict(read_many(photos, [1]))[1] == UnreadablePhoto("01.png", "there is no such file")
 
 
 def _levels(photos: Photos) -> list[int]:
@@ -616,5 +616,5 @@ def test_real_caltech_archive() -> None:
     assert len(held_out) == pytest.approx(0.2 * 8677, abs=25)
     assert set(objects.labels[held_out]) == set(objects.labels[train]) == set(range(101))
     for _, photo in read_many(objects, range(0, 8677, 400), shortest=128):
-        assert not isinstance(photo, Skipped)
+        assert not isinstance(photo, UnreadablePhoto)
         assert min(photo.shape[:2]) >= 60

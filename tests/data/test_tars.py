@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deconvnet.data.photos import Skipped, open_photos, read_many
+from deconvnet.data.photos import UnreadablePhoto, open_photos, read_many
 from deconvnet.errors import DataError
 
 
@@ -67,7 +67,7 @@ def test_a_photo_cut_off_in_the_archive_is_skipped(tmp_path):
     path = pack(tmp_path / "a.tar", {"a/1.png": png(1), "a/2.png": png(2)[:40], "a/3.txt": b""})
     (_, good), (_, bad) = read_many(open_photos(path), [0, 1])
     assert good.shape == (4, 6, 3)
-    assert isinstance(bad, Skipped)
+    assert isinstance(bad, UnreadablePhoto)
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(DataError, match="not a readable tar archive"):
         open_photos(path)

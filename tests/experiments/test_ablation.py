@@ -14,11 +14,11 @@ from PIL import Image
 
 from deconvnet.data import open_photos, sample_photos
 from deconvnet.errors import DataError, OptionError, RunError, UnknownNameError
-from deconvnet.experiments.ablation import Ablation, ablate, variants
-from deconvnet.figures import ablation_figure
+from deconvnet.experiments.ablation.figure import ablation_figure
+from deconvnet.experiments.ablation.measure import Ablation, ablate, variants
+from deconvnet.experiments.ablation.record import TABLE_3, AblationRecord
 from deconvnet.networks import build, load
 from deconvnet.runs import Run
-from deconvnet.runs.ablation import TABLE_3, AblationRecord
 from deconvnet.training import RECIPES, Stage, Watcher
 
 TINY = replace(

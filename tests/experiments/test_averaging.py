@@ -12,8 +12,8 @@ from scipy.stats import binomtest
 
 import deconvnet
 from deconvnet.errors import DataError, OptionError
-from deconvnet.experiments import averaging
-from deconvnet.experiments.averaging import average, sign_test
+from deconvnet.experiments.averaging import measure as averaging
+from deconvnet.experiments.averaging.measure import average, sign_test
 from deconvnet.networks import load
 from deconvnet.runs import Run
 from deconvnet.training import PhotoMaterial

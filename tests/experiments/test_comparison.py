@@ -8,12 +8,12 @@ from torch import nn
 
 import deconvnet
 from deconvnet.errors import DataError, OptionError, RunError
-from deconvnet.experiments import comparison
-from deconvnet.experiments.comparison import activation_numbers, compare, interleaved_seconds
-from deconvnet.figures.comparison import comparison_figure
+from deconvnet.experiments.comparison import measure as comparison
+from deconvnet.experiments.comparison.figure import comparison_figure
+from deconvnet.experiments.comparison.measure import activation_numbers, compare, interleaved_seconds
+from deconvnet.experiments.comparison.record import comparison_table, read_comparison
 from deconvnet.networks import load
 from deconvnet.runs import Run
-from deconvnet.runs.comparison import comparison_table, read_comparison
 
 
 @pytest.fixture(scope="module")

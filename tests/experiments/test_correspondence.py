@@ -15,10 +15,10 @@ import torch
 import deconvnet
 from deconvnet.errors import DataError, ModelError, OptionError, RunError, UnknownNameError
 from deconvnet.experiments.correspondence import ROUNDING, Correspondence, correspondence
+from deconvnet.experiments.correspondence.figure import correspondence_figure
 from deconvnet.experiments.correspondence.parts import Part
-from deconvnet.figures import correspondence_figure
+from deconvnet.experiments.correspondence.record import CorrespondenceRecord
 from deconvnet.runs import Run
-from deconvnet.runs.correspondence import CorrespondenceRecord
 
 LAYERS = ("relu2", "relu7")
 

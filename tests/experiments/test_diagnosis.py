@@ -13,13 +13,13 @@ from torch import nn
 
 import deconvnet
 from deconvnet.errors import DataError, ModelError, OptionError, RunError
-from deconvnet.experiments.diagnosis import Diagnosis, diagnose, drawn_sample
-from deconvnet.experiments.health.filters import filter_health
-from deconvnet.experiments.health.verdict import findings
-from deconvnet.figures.diagnosis import diagnosis_figure
+from deconvnet.experiments.diagnosis.figure import diagnosis_figure
+from deconvnet.experiments.diagnosis.findings import findings
+from deconvnet.experiments.diagnosis.measure import Diagnosis, diagnose, drawn_sample
+from deconvnet.experiments.diagnosis.record import DiagnosisRecord, read_diagnosis
+from deconvnet.filter_statistics.filters import filter_health
 from deconvnet.networks import load
 from deconvnet.runs import Run
-from deconvnet.runs.diagnosis import DiagnosisRecord, read_diagnosis
 
 
 @pytest.fixture(scope="module")

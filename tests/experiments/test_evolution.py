@@ -17,10 +17,10 @@ import deconvnet
 from deconvnet.data import open_photos, sample_photos
 from deconvnet.errors import DataError, OptionError, RunError, UnitError, UnknownNameError, WeightsError
 from deconvnet.experiments.evolution import Evolution, evolution
+from deconvnet.experiments.evolution.figure import convergence_figure, evolution_figure
+from deconvnet.experiments.evolution.record import EvolutionRecord
 from deconvnet.figures.canvas import MARK
-from deconvnet.figures.evolution import convergence_figure, evolution_figure
 from deconvnet.runs import Run
-from deconvnet.runs.evolution import EvolutionRecord
 
 LAYERS = ("conv1", "conv2", "conv5", "fc6")
 DEAD = 3  # of conv2, in the last snapshot

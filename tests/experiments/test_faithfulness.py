@@ -12,12 +12,17 @@ from tests.conftest import noise
 from torch import nn
 
 from deconvnet.errors import OptionError, RunError
-from deconvnet.experiments.fills import make_fill
 from deconvnet.experiments.occlusion import Occluder
 from deconvnet.experiments.occlusion.deletion import faithfulness, pixel_orders
+from deconvnet.experiments.occlusion.faithfulness_record import (
+    ORDERS,
+    Faithfulness,
+    read_faithfulness,
+    save_faithfulness,
+)
 from deconvnet.networks import Network, Preprocessing
+from deconvnet.perturbations.fills import make_fill
 from deconvnet.runs import Run
-from deconvnet.runs.faithfulness import ORDERS, Faithfulness, read_faithfulness, save_faithfulness
 
 PHOTO = noise(80, 70, 1) * 3
 

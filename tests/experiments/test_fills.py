@@ -9,7 +9,7 @@ from tests.conftest import noise
 
 import deconvnet
 from deconvnet.errors import OptionError
-from deconvnet.experiments.fills import make_fill
+from deconvnet.perturbations.fills import make_fill
 
 
 def fill(network, name, size=(20, 12), view=None):

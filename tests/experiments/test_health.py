@@ -10,24 +10,18 @@ import pytest
 import torch
 from torch import nn
 
-from deconvnet.experiments.health.activity import activity
-from deconvnet.experiments.health.aliasing import aliasing
-from deconvnet.experiments.health.shifts import map_change, moved_views, shift_changes, shifted
-from deconvnet.experiments.health.spectra import (
+from deconvnet.experiments.diagnosis.shifts import map_change, moved_views, shift_changes, shifted
+from deconvnet.filter_statistics.activity import activity
+from deconvnet.filter_statistics.aliasing import aliasing
+from deconvnet.filter_statistics.places import Place, dense_response, places, strided
+from deconvnet.filter_statistics.spectra import (
     beyond_nyquist,
     filter_spectra,
     grating_concentration,
     power,
     radial_power,
 )
-from deconvnet.experiments.health.statistics import (
-    autocorrelation,
-    duplicates,
-    filter_rms,
-    in_pixel_units,
-    noise_limit,
-)
-from deconvnet.experiments.health.watching import Place, dense_response, places, strided
+from deconvnet.filter_statistics.statistics import autocorrelation, duplicates, filter_rms, in_pixel_units, noise_limit
 from deconvnet.networks.blurpool import BlurPool
 
 RNG = np.random.default_rng(3)

@@ -14,11 +14,11 @@ import torch
 import deconvnet
 from deconvnet.errors import DataError, ModelError, OptionError, RunError, UnknownNameError
 from deconvnet.experiments.invariance import Invariance, invariance
-from deconvnet.experiments.invariance.transformations import Transformable
-from deconvnet.experiments.responses import paper_layers
-from deconvnet.figures import invariance_figure
+from deconvnet.experiments.invariance.figure import invariance_figure
+from deconvnet.experiments.invariance.record import InvarianceRecord
+from deconvnet.experiments.invariance.transformations import TransformablePhoto
+from deconvnet.features.responses import paper_layers
 from deconvnet.runs import Run
-from deconvnet.runs.invariance import InvarianceRecord
 
 LAYERS = ("relu1", "relu7")
 KINDS = ("vertical:-6:6:3", "scale:1:1.6:0.2", "rotation:0:350:70")
@@ -64,7 +64,7 @@ def apart(one, other) -> float:
 
 def test_distances_and_probabilities_one_by_one(small_network, photos, found):
     for photo, pixels in enumerate(photos[:2]):
-        ready = Transformable(small_network, pixels)
+        ready = TransformablePhoto(small_network, pixels)
         base, start = slow(small_network, ready.view, LAYERS)
         label = small_network.classes.index(found.labels[photo])
         assert found.baseline[photo] == pytest.approx(start[label], rel=1e-4)

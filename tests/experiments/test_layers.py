@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import deconvnet
-from deconvnet.experiments.layers import convolutions, layer_rows
+from deconvnet.networks.layers import convolutions, layer_rows
 
 NET = """
 import torch

@@ -11,7 +11,7 @@ import torch
 
 import deconvnet
 from deconvnet.errors import DataError, OptionError, UnknownNameError
-from deconvnet.experiments.look import LookPhoto, Skip, network_record
+from deconvnet.experiments.look.measure import LookPhoto, Skip, network_record
 from deconvnet.figures import display
 
 

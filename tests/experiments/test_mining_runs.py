@@ -17,8 +17,8 @@ import pytest
 
 import deconvnet
 from deconvnet.errors import DataError, OptionError, RunError
-from deconvnet.experiments.mining import mine_photos, shards
-from deconvnet.experiments.mining.shards import Worker
+from deconvnet.experiments.top_nine import mine_photos, shards
+from deconvnet.experiments.top_nine.shards import Worker
 from deconvnet.runs import Run
 
 LAYERS = ["conv1", "conv2", "conv4"]
@@ -273,9 +273,9 @@ def test_fewer_photos_than_asked_for(small_network, small_weights, photos, tmp_p
 
 
 def test_class_means_are_those_of_the_photos(small_network, small_weights, photos, whole):
-    from deconvnet.runs.top import Mined
+    from deconvnet.mining.record import TopActivations
 
-    found = Mined.from_arrays(whole.arrays("top"))["conv2"]
+    found = TopActivations.from_arrays(whole.arrays("top"))["conv2"]
     assert found.spread is not None
     np.testing.assert_array_equal(found.spread.class_counts, [19, 19])
     means = np.array([found.spread.class_means(c) for c in range(found.channels)])

@@ -13,10 +13,10 @@ from torch import nn
 
 import deconvnet
 from deconvnet.errors import DataError, ModelError, OptionError, RunError, UnknownNameError
-from deconvnet.experiments.fills import make_fill
 from deconvnet.experiments.occlusion import Occluder, Step, class_index, occlude, recorded_layer
+from deconvnet.experiments.occlusion.record import OcclusionMap, read_occlusion
 from deconvnet.networks import Network, Preprocessing
-from deconvnet.runs.occlusion import OcclusionMap, read_occlusion
+from deconvnet.perturbations.fills import make_fill
 
 PHOTO = noise(80, 70, 1) * 3
 EVERY_SECOND = slice(None, None, 2)
@@ -205,9 +205,9 @@ def mined(small_network, small_weights, two_classes, tmp_path_factory):
 
 def test_projections_from_other_photos_of_a_mining_run(small_network, two_classes, mined):
     photos = deconvnet.open_photos(two_classes)
-    from deconvnet.runs.top import Mined
+    from deconvnet.mining.record import TopActivations
 
-    top = Mined.from_arrays(mined.arrays("top"))["conv5"]
+    top = TopActivations.from_arrays(mined.arrays("top"))["conv5"]
     channel = int(top.values[:, 3].argmax())
     winners = top.winners(channel)
     own = winners[1].photo  # the photo itself is among its map's winners

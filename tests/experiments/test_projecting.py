@@ -11,9 +11,9 @@ from PIL import Image
 
 import deconvnet
 from deconvnet.errors import DataError, OptionError, UnitError, UnknownNameError
-from deconvnet.experiments.patches import FILL, cut_patch
-from deconvnet.experiments.projecting import convolutions
 from deconvnet.geometry import Box
+from deconvnet.networks.layers import convolutions
+from deconvnet.photo_projections.patches import FILL, cut_patch
 from deconvnet.runs.files import read_arrays
 
 

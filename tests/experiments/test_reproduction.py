@@ -15,14 +15,14 @@ from PIL import Image
 
 from deconvnet.data import open_photos, sample_photos
 from deconvnet.errors import DataError, RunError, UnknownNameError
-from deconvnet.experiments.reproduction import Paper, claims, parts_of, plan, reproduce, some_classes
-from deconvnet.experiments.reproduction.claims import CLAIMS, Evidence, beyond, binomial_error
-from deconvnet.experiments.reproduction.scales import SCALES, scale_named
+from deconvnet.experiments.ablation.record import TABLE_3, AblationRecord
+from deconvnet.experiments.correspondence.record import CorrespondenceRecord, MaskedPhoto, SignChange
+from deconvnet.experiments.transfer.record import ACCURACY, Layer, TransferRecord
+from deconvnet.reproduction import Paper, claims, parts_of, plan, reproduce, some_classes
+from deconvnet.reproduction.claims import CLAIMS, Evidence, beyond, binomial_error
+from deconvnet.reproduction.record import FAILS, HOLDS, UNTESTABLE, VERDICTS, ReproductionRecord
+from deconvnet.reproduction.scales import SCALES, scale_named
 from deconvnet.runs import Run
-from deconvnet.runs.ablation import TABLE_3, AblationRecord
-from deconvnet.runs.correspondence import CorrespondenceRecord, Masked, SignChange
-from deconvnet.runs.reproduction import FAILS, HOLDS, UNTESTABLE, VERDICTS, ReproductionRecord
-from deconvnet.runs.transfer import ACCURACY, Layer, TransferRecord
 
 MARKED = "photo,part,left,top,width,height\n" + "".join(
     f"{name}/{i:02}.jpg,{part},{left},30,16,14\n"
@@ -198,7 +198,7 @@ def errors_as(errors: dict[str, float], held_out: int) -> AblationRecord:
     )  # fmt: skip
 
 
-def judged(name: str, record: AblationRecord | TransferRecord | CorrespondenceRecord, tmp_path: Path) -> claims.Judged:
+def judged(name: str, record: AblationRecord | TransferRecord | CorrespondenceRecord, tmp_path: Path) -> claims.Verdict:
     """A claim judged on a record written to the disk."""
     part = {AblationRecord: "ablate", TransferRecord: "transfer", CorrespondenceRecord: "correspond"}[type(record)]
     record.write(Run.create(tmp_path / part, part, {}, {}, overwrite=True))
@@ -258,7 +258,7 @@ def test_the_papers_own_table_1_passes_if_it_is_no_noise(tmp_path):
             for part, means in printed.items()
             for layer, mean in zip(random, means, strict=True)
         )
-        photo = Masked("dogs/1.jpg", "dogs", np.zeros((4, 4, 3), np.uint8), (), (), ())
+        photo = MaskedPhoto("dogs/1.jpg", "dogs", np.zeros((4, 4, 3), np.uint8), (), (), ())
         covered = np.zeros((1, 4, 4, 3), np.uint8)
         words = ("net", tuple(random), "mean", 10, 99, 0)
         return CorrespondenceRecord(*words, rows, (photo,), covered, {}, (), 1, 1, 1.0, 1.0)

@@ -7,8 +7,8 @@ import torch
 
 import deconvnet
 from deconvnet.errors import ModelError
-from deconvnet.experiments.correspondence.differences import _signs
-from deconvnet.experiments.responses import responses
+from deconvnet.experiments.correspondence.measure import _signs
+from deconvnet.features.responses import responses
 
 
 def test_before_a_relu_that_writes_over_it(torchvision):

@@ -13,8 +13,8 @@ from tests.conftest import noise
 from torch import nn
 
 from deconvnet.errors import DataError, ModelError, OptionError, UnknownNameError
-from deconvnet.experiments import sanity as module
-from deconvnet.experiments.sanity import Sanity, sanity, similarity
+from deconvnet.experiments.sanity import measure as module
+from deconvnet.experiments.sanity.measure import Sanity, sanity, similarity
 from deconvnet.figures import save_figure
 from deconvnet.projection import project
 from deconvnet.runs import Run

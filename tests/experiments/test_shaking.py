@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from deconvnet.errors import OptionError
-from deconvnet.experiments.shaking import shaken
+from deconvnet.networks.controls import with_weight_noise
 
 
 def test_every_layer_is_turned_by_the_same_angle(small_network):
     before = small_network.fingerprint
-    moved = shaken(small_network, 0.8, seed=3)
+    moved = with_weight_noise(small_network, 0.8, seed=3)
     assert small_network.fingerprint == before
     weights = dict(small_network.module.named_parameters())
     for name, value in moved.module.named_parameters():
@@ -23,9 +23,11 @@ def test_every_layer_is_turned_by_the_same_angle(small_network):
 
 
 def test_nothing_at_all_another_seed_and_refusals(small_network):
-    assert shaken(small_network, 1.0).fingerprint == small_network.fingerprint
-    assert shaken(small_network, 0.9).fingerprint == shaken(small_network, 0.9).fingerprint
-    assert shaken(small_network, 0.9).fingerprint != shaken(small_network, 0.9, seed=1).fingerprint
+    assert with_weight_noise(small_network, 1.0).fingerprint == small_network.fingerprint
+    assert with_weight_noise(small_network, 0.9).fingerprint == with_weight_noise(small_network, 0.9).fingerprint
+    assert (
+        with_weight_noise(small_network, 0.9).fingerprint != with_weight_noise(small_network, 0.9, seed=1).fingerprint
+    )
     for cosine, seed in ((0, 0), (1.1, 0), (0.9, -1)):
         with pytest.raises(OptionError):
-            shaken(small_network, cosine, seed)
+            with_weight_noise(small_network, cosine, seed)

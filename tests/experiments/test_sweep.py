@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks import sweep as sweep_module
+from benchmarks.sweep import SweepRow, by_autograd, sweep, sweep_names, sweep_table
 from torch import nn
 from torch.nn import functional as F
 
-from deconvnet.experiments import sweep as sweep_module
-from deconvnet.experiments.sweep import Swept, by_autograd, sweep, sweep_names, sweep_table
 from deconvnet.projection import project
 from deconvnet.runs import Unit
 
@@ -53,7 +53,7 @@ def test_a_few_of_each_kind(tmp_path: Path):
 def test_networks_of_the_record_are_not_done_again(tmp_path: Path):
     record = tmp_path / "sweep.jsonl"
     record.write_text(json.dumps({"network": "timm:none", "outcome": "right", "checks": []}) + "\n")
-    assert sweep(["timm:none"], record) == [Swept("timm:none", "right")]
+    assert sweep(["timm:none"], record) == [SweepRow("timm:none", "right")]
 
 
 def test_a_network_that_cannot_be_built_is_said_to_be_so():
@@ -107,7 +107,9 @@ def test_the_list_and_the_page(timm):
     assert Counter(name.partition(":")[0] for name in names)["timm"] >= 60
     assert not [name for name in names if name.startswith(("torchvision:vit", "torchvision:swin"))]
     assert "torchvision:inception_v3" in names
-    page = sweep_table([Swept("timm:a", "refused", "no | way"), Swept("timm:b", "wrong")], "deconvnet sweep", "today")
+    page = sweep_table(
+        [SweepRow("timm:a", "refused", "no | way"), SweepRow("timm:b", "wrong")], "deconvnet sweep", "today"
+    )
     assert "| timm:a |" in page
     assert "no \\| way" in page
     assert "**wrong**" in page

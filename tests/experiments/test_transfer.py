@@ -17,11 +17,11 @@ from deconvnet.data import open_photos, sample_photos
 from deconvnet.errors import DataError, ModelError, OptionError, RunError, UnknownNameError
 from deconvnet.experiments.transfer import Scratch, Transfer, linear, split_fold, transfer, transfer_labels
 from deconvnet.experiments.transfer.features import layer_features, plan_layers
+from deconvnet.experiments.transfer.figure import transfer_figure
 from deconvnet.experiments.transfer.labels import labelled, read_labels
+from deconvnet.experiments.transfer.record import TransferRecord
 from deconvnet.experiments.transfer.stages import stage_ends
-from deconvnet.figures import transfer_figure
 from deconvnet.runs import Run
-from deconvnet.runs.transfer import TransferRecord
 from deconvnet.training import RECIPES, Stage
 
 THREE = ("astronaut", "chelsea", "coffee")

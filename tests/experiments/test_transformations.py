@@ -10,7 +10,7 @@ from PIL import Image
 
 import deconvnet
 from deconvnet.errors import OptionError
-from deconvnet.experiments.invariance.transformations import KINDS, Transformable, Transformation, parse_all
+from deconvnet.experiments.invariance.transformations import KINDS, TransformablePhoto, Transformation, parse_all
 from deconvnet.networks.preprocessing import shortest_side
 
 
@@ -27,7 +27,7 @@ def square(photo) -> np.ndarray:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_identity_is_the_networks_view(small_network, photo, name):
-    picture, filled = Transformable(small_network, photo).at(name, KINDS[name].identity)
+    picture, filled = TransformablePhoto(small_network, photo).at(name, KINDS[name].identity)
     assert np.array_equal(picture, small_network.view(photo))
     assert filled == 0
 
@@ -39,11 +39,11 @@ def test_translation_moves_the_photo_under_the_crop(small_network, photo, name, 
     top, left = (resized.shape[0] - p.crop) // 2, (resized.shape[1] - p.crop) // 2
     start = (top, left)[axis]
     for value in (-3, 2, start, -start):  # as far as the photo reaches, nothing is filled
-        picture, filled = Transformable(small_network, photo, "red").at(name, value)
+        picture, filled = TransformablePhoto(small_network, photo, "red").at(name, value)
         rows, columns = (top - value, left) if axis == 0 else (top, left - value)
         assert np.array_equal(picture, resized[rows : rows + p.crop, columns : columns + p.crop])
         assert filled == 0
-    picture, filled = Transformable(small_network, photo, "red").at(name, start + 5)  # down or to the right
+    picture, filled = TransformablePhoto(small_network, photo, "red").at(name, start + 5)  # down or to the right
     edge = picture[:5] if axis == 0 else picture[:, :5]
     assert (edge == (255, 0, 0)).all()
     assert filled == pytest.approx(5 / p.crop)
@@ -56,14 +56,14 @@ def test_translation_moves_the_photo_under_the_crop(small_network, photo, name, 
 
 def test_what_lies_beyond_the_photo(small_network, photo):
     far = small_network.preprocessing.input_size  # wholly outside
-    mean, filled = Transformable(small_network, photo, "mean").at("vertical", 10 * far)
+    mean, filled = TransformablePhoto(small_network, photo, "mean").at("vertical", 10 * far)
     assert filled == 1
     assert (mean == 128).all()  # the mean 127.5, rounded
-    edge, _ = Transformable(small_network, photo, "edge").at("vertical", 30)
+    edge, _ = TransformablePhoto(small_network, photo, "edge").at("vertical", 30)
     assert (edge[:10] == edge[0]).all()
     view = small_network.view(photo)
     gap = (small_network.preprocessing.resize - small_network.preprocessing.crop) // 2
-    mirror, _ = Transformable(small_network, photo, "reflect").at("vertical", gap + 3)
+    mirror, _ = TransformablePhoto(small_network, photo, "reflect").at("vertical", gap + 3)
     assert np.array_equal(mirror[:3], mirror[3:6][::-1])
     assert not np.array_equal(mirror, view)
 
@@ -71,13 +71,13 @@ def test_what_lies_beyond_the_photo(small_network, photo):
 def test_rotation_by_quarter_turns_is_exact(small_network, square):
     view = small_network.view(square)
     for turns in (1, 2, 3):
-        picture, filled = Transformable(small_network, square).at("rotation", 90 * turns)
+        picture, filled = TransformablePhoto(small_network, square).at("rotation", 90 * turns)
         assert np.array_equal(picture, np.rot90(view, turns))  # counterclockwise
         assert filled == 0
 
 
 def test_rotation_fills_the_corners_only(small_network, square):
-    picture, filled = Transformable(small_network, square, "red").at("rotation", 45)
+    picture, filled = TransformablePhoto(small_network, square, "red").at("rotation", 45)
     red = (picture == (255, 0, 0)).all(-1)
     p = small_network.preprocessing
     whole = p.crop
@@ -94,13 +94,13 @@ def test_rotation_fills_the_corners_only(small_network, square):
 def test_scale_enlarges_the_photo_before_the_crop(small_network, photo, scale):
     p = small_network.preprocessing
     larger = dataclasses.replace(p, resize=round(p.resize * scale))
-    picture, filled = Transformable(small_network, photo).at("scale", scale)
+    picture, filled = TransformablePhoto(small_network, photo).at("scale", scale)
     assert np.array_equal(picture, larger.view(photo))
     assert filled == 0
 
 
 def test_a_shrunk_photo_is_framed(small_network, square):
-    picture, filled = Transformable(small_network, square, "red").at("scale", 0.5)
+    picture, filled = TransformablePhoto(small_network, square, "red").at("scale", 0.5)
     p = small_network.preprocessing
     inside = round(p.resize * 0.5)
     assert filled == pytest.approx(1 - (inside / p.crop) ** 2)
@@ -109,10 +109,10 @@ def test_a_shrunk_photo_is_framed(small_network, square):
 
 def test_brightness_and_blur(small_network, photo):
     view = small_network.view(photo).astype(np.float64)
-    bright, _ = Transformable(small_network, photo).at("brightness", 1.3)
+    bright, _ = TransformablePhoto(small_network, photo).at("brightness", 1.3)
     assert np.array_equal(bright, np.rint(view * 1.3).clip(0, 255))
     assert bright.max() == 255
-    blurred, _ = Transformable(small_network, photo).at("blur", 3)
+    blurred, _ = TransformablePhoto(small_network, photo).at("blur", 3)
     change = np.abs(np.diff(blurred.astype(int), axis=0)).max()
     assert change < np.abs(np.diff(view, axis=0)).max() / 2
     assert blurred.mean() == pytest.approx(view.mean(), abs=3)
@@ -122,7 +122,7 @@ def test_a_grey_network_with_a_border():
     network = deconvnet.load("lenet5", weights=None)
     photo = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
     for name, value in (("vertical", 4), ("rotation", 30), ("scale", 1.5), ("brightness", 2), ("blur", 1)):
-        picture, _ = Transformable(network, photo, "white").at(name, value)
+        picture, _ = TransformablePhoto(network, photo, "white").at(name, value)
         assert picture.shape == (32, 32, 3)
         assert (picture[..., 0] == picture[..., 1]).all()
         assert not picture[:2].any()  # the network's own border stays
@@ -169,6 +169,6 @@ def test_each_transformation_once():
 
 def test_refused_fills(small_network, photo):
     with pytest.raises(OptionError, match="cannot be 'noise'"):
-        Transformable(small_network, photo, "noise")
+        TransformablePhoto(small_network, photo, "noise")
     with pytest.raises(OptionError, match="no fill"):
-        Transformable(small_network, photo, "heliotropic")
+        TransformablePhoto(small_network, photo, "heliotropic")

@@ -13,19 +13,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from deconvnet.errors import OptionError, RunError
-from deconvnet.figures import (
-    ProjectionRow,
-    TopBlock,
-    filters_picture,
-    projection_panel,
-    save_figure,
-    top_block_image,
-    top_grid,
-    training_curve,
-)
+from deconvnet.experiments.top_nine.figure import TopBlock, top_block_image, top_grid
+from deconvnet.figures import ProjectionRow, filters_picture, projection_panel, save_figure
 from deconvnet.figures.canvas import MARK
 from deconvnet.geometry import Box
 from deconvnet.runs import Unit
+from deconvnet.training.figure import training_curve
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 INSIDE = Box(10, 20, 30, 40)
@@ -204,7 +197,7 @@ def run_python(code: str) -> str:
 def test_neither_pyplot_nor_torch_is_loaded_and_matplotlib_only_to_draw() -> None:
     code = """
 import sys, numpy
-import deconvnet.figures, deconvnet.report
+import deconvnet.figures, deconvnet.experiments.look.page
 assert 'matplotlib' not in sys.modules
 deconvnet.figures.filters_picture(numpy.ones((2, 3, 3, 3)))
 print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)

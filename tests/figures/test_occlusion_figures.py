@@ -10,9 +10,10 @@ from tests.figures.test_figures import LONG, collisions, words
 from tests.runs.test_occlusion_record import occluded, occlusion_map
 
 from deconvnet.errors import OptionError
-from deconvnet.figures import faithfulness_curves, occlusion_panel
-from deconvnet.runs.faithfulness import ORDERS, Faithfulness
-from deconvnet.runs.occlusion import Grid, OccludedPhoto
+from deconvnet.experiments.occlusion.faithfulness_figure import faithfulness_curves
+from deconvnet.experiments.occlusion.faithfulness_record import ORDERS, Faithfulness
+from deconvnet.experiments.occlusion.figure import occlusion_panel
+from deconvnet.experiments.occlusion.record import Grid, OccludedPhoto
 
 GRID = Grid.of((64, 64), (16, 12), (8, 6))
 

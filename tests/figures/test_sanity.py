@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deconvnet.errors import OptionError
-from deconvnet.figures import sanity_figure
+from deconvnet.experiments.sanity.figure import sanity_figure
 
 STAGES = ("features.10.conv2_of_a_long_name +2", "conv2", "conv1")
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from deconvnet.errors import DataError, ModelError, OptionError, UnknownNameError
-from deconvnet.mining import Mined, Miner, merge, mine
+from deconvnet.mining import Miner, TopActivations, merge, mine
 from deconvnet.runs import Run
 
 LAYERS = ("conv1", "pool", "conv2", "fc")
@@ -93,7 +93,7 @@ def brute_force(maps: np.ndarray, k: int, score: str):
     return values, who, positions, share / count, mean / count
 
 
-def assert_same(a: Mined, b: Mined) -> None:
+def assert_same(a: TopActivations, b: TopActivations) -> None:
     left, right = a.to_arrays(), b.to_arrays()
     assert list(left) == list(right)
     for name in left:
@@ -162,7 +162,7 @@ def test_real_weights_agree_too_and_survive_a_run(tmp_path):
         np.testing.assert_allclose(mined[layer].mean_maximum, mean, rtol=1e-5, atol=1e-7)
     run = Run.create(tmp_path, "mine", {}, {})
     run.save_arrays("top", mined.to_arrays())
-    assert_same(Mined.from_arrays(run.arrays("top")), mined)
+    assert_same(TopActivations.from_arrays(run.arrays("top")), mined)
 
 
 def test_dead_maps_are_named_and_their_entries_inactive():

@@ -13,7 +13,7 @@ from torch import nn
 
 import deconvnet
 from deconvnet.errors import DeconvnetError, ModelError, OptionError, UnknownNameError, WeightsError
-from deconvnet.networks.foreign import SEED
+from deconvnet.networks.external import SEED
 
 NET = """
 import torch

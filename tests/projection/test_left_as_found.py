@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 from deconvnet.errors import DeconvnetError, ModelError
-from deconvnet.projection import project, receptive_fields
+from deconvnet.projection import project
+from deconvnet.tracing.receptive import receptive_fields
 
 
 class Net(nn.Module):

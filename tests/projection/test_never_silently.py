@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from deconvnet.errors import ModelError, OptionError, UnitError
-from deconvnet.projection import project, receptive_fields
+from deconvnet.projection import project
+from deconvnet.tracing.receptive import receptive_fields
 
 UNIT = ["4:1"]
 

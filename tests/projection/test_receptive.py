@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from deconvnet.errors import ModelError
 from deconvnet.geometry import Box, receptive_box
-from deconvnet.projection import receptive_fields
+from deconvnet.tracing.receptive import receptive_fields
 
 
 def test_zfnet() -> None:

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from deconvnet.errors import RunError
+from deconvnet.experiments.look import write_look_page
 from deconvnet.figures import display, filters_image
-from deconvnet.report import write_look_page
 from deconvnet.runs import Run
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}

@@ -192,7 +192,7 @@ def test_the_package_opens_without_torch_and_cheaply():
         "import sys\n"
         "import deconvnet.runs\n"
         "print([m for m in ('torch', 'numpy', 'PIL', 'safetensors') if m in sys.modules])\n"
-        "import deconvnet.runs.top, numpy, tempfile\n"
+        "import deconvnet.mining.record, numpy, tempfile\n"
         "run = deconvnet.runs.Run.create(tempfile.mkdtemp(), 'look', {}, {})\n"
         "run.save_arrays('a', {'x': numpy.ones(2)}); run.arrays('a')\n"
         "run.save_image('i', numpy.ones((2, 2), 'uint8')); run.image('i')\n"

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from deconvnet.errors import OptionError, RunError
-from deconvnet.geometry import Box
-from deconvnet.runs import Run, Unit
-from deconvnet.runs.occlusion import (
+from deconvnet.experiments.occlusion.record import (
     KIND,
     Fill,
     Grid,
     OccludedPhoto,
     OcclusionMap,
-    Projected,
+    ProjectionRecord,
     rank_correlation,
     read_occlusion,
     save_occlusion,
 )
+from deconvnet.geometry import Box
+from deconvnet.runs import Run, Unit
 
 GRIDS = [
     Grid.of(photo, size, stride, border)
@@ -171,7 +171,9 @@ def occluded(grid: Grid) -> OccludedPhoto:
     maps = tuple(occlusion_map(grid, fill) for fill in ("grey", "blur"))
     rng = np.random.default_rng(3)
     projections = tuple(
-        Projected(name, Unit("conv5", 2, (1, 2)), 3.5, Box(-2, 3, 6, 11), rng.normal(size=(3, 8, 8)).astype(np.float32))
+        ProjectionRecord(
+            name, Unit("conv5", 2, (1, 2)), 3.5, Box(-2, 3, 6, 11), rng.normal(size=(3, 8, 8)).astype(np.float32)
+        )
         for name in ("cat.jpg", "other/dog.jpg")
     )
     return OccludedPhoto("cat.jpg", 1, True, 2, maps, projections)
@@ -236,7 +238,7 @@ def test_agreement_is_the_rank_correlation_of_loss_and_covered_projection():
         sums = found.sums.copy()
         sums[..., 0] = 1 + sign * covers
         one = OcclusionMap(**{**{k: getattr(found, k) for k in found.__dataclass_fields__}, "sums": sums})
-        own = Projected("a", Unit("conv5", 0, (0, 0)), 1.0, Box(3, 4, 9, 10), pixels)
+        own = ProjectionRecord("a", Unit("conv5", 0, (0, 0)), 1.0, Box(3, 4, 9, 10), pixels)
         assert OccludedPhoto("a", 0, True, 0, (one,), (own,)).agreement() == pytest.approx(expected)
         assert OccludedPhoto("a", 0, True, 0, (one,), ()).agreement() is None
     flat = OcclusionMap(

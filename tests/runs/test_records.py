@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deconvnet.errors import RunError
+from deconvnet.experiments.diagnosis.record import read_diagnosis
 from deconvnet.runs import Run
-from deconvnet.runs.diagnosis import read_diagnosis
 from deconvnet.runs.records import from_json, reading
 
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import deconvnet
-from deconvnet.experiments.mining import mine_photos
-from deconvnet.experiments.mining.tiles import write_tiles
+from deconvnet.experiments.top_nine import mine_photos
+from deconvnet.experiments.top_nine.tiles import write_tiles
 
 PAGE = Path(__file__).parents[2] / "docs" / "run-format.md"
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from deconvnet.errors import OptionError
-from deconvnet.mining.spread import SpreadCounter
-from deconvnet.runs.spread import BINS, LayerSpread, bins, edges, merge_spreads, order
+from deconvnet.mining.counter import SpreadCounter
+from deconvnet.mining.histogram import BINS, LayerSpread, bins, edges, merge_spreads, order
 
 
 def maxima(count: int = 200, maps: int = 3, seed: int = 0) -> np.ndarray:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from deconvnet.errors import RunError, UnitError, UnknownNameError
+from deconvnet.mining.exact_sums import exact_means, exact_sums
+from deconvnet.mining.record import LayerTop, TopActivations
 from deconvnet.runs import Run
-from deconvnet.runs.sums import exact_means, exact_sums
-from deconvnet.runs.top import LayerTop, Mined
 
 
-def record() -> Mined:
+def record() -> TopActivations:
     first = LayerTop(
         values=np.array([[3, 0, -np.inf], [-1, -2, -np.inf]], np.float32),
         photos=np.array([[5, 1, -1], [1, 5, -1]], np.int64),
@@ -22,14 +22,14 @@ def record() -> Mined:
         shape=(2, 2, 3),
         spatial=True,
     )
-    return Mined({"features.10": first, "features.2": LayerTop.empty((4, 1, 1), 3, False)}, 2, "sum")
+    return TopActivations({"features.10": first, "features.2": LayerTop.empty((4, 1, 1), 3, False)}, 2, "sum")
 
 
 def test_the_record_survives_a_run(tmp_path):
     run = Run.create(tmp_path / "run", "mine", {}, {})
     mined = record()
     run.save_arrays("top", mined.to_arrays())
-    back = Mined.from_arrays(Run.open(run.path).arrays("top"))
+    back = TopActivations.from_arrays(Run.open(run.path).arrays("top"))
     assert list(back.layers) == ["features.10", "features.2"]
     assert (back.count, back.score, back.k) == (2, "sum", 3)
     assert back["features.10"].shape == (2, 2, 3)
@@ -68,7 +68,7 @@ def test_records_that_do_not_fit_are_told(spoil):
     arrays = record().to_arrays()
     spoil(arrays)
     with pytest.raises(RunError, match="mine again"):
-        Mined.from_arrays(arrays)
+        TopActivations.from_arrays(arrays)
 
 
 def test_sums_are_exact_over_the_whole_range_of_float32():

@@ -8,27 +8,21 @@ from typing import Annotated
 
 import typer
 
-from deconvnet.cli import (
-    ablate,
-    average,
-    compare,
-    correspond,
-    demo,
-    diagnose,
-    evolve,
-    invariance,
-    mine,
-    networks,
-    occlude,
-    project,
-    reproduce,
-    runs,
-    sanity,
-    sweep,
-    train,
-    transfer,
-)
+from deconvnet.cli import networks, project, runs, train
 from deconvnet.errors import DeconvnetError
+from deconvnet.experiments.ablation import command as ablate
+from deconvnet.experiments.averaging import command as average
+from deconvnet.experiments.comparison import command as compare
+from deconvnet.experiments.correspondence import command as correspond
+from deconvnet.experiments.diagnosis import command as diagnose
+from deconvnet.experiments.evolution import command as evolve
+from deconvnet.experiments.invariance import command as invariance
+from deconvnet.experiments.look import command as demo
+from deconvnet.experiments.occlusion import command as occlude
+from deconvnet.experiments.sanity import command as sanity
+from deconvnet.experiments.top_nine import command as mine
+from deconvnet.experiments.transfer import command as transfer
+from deconvnet.reproduction import command as reproduce
 
 app = typer.Typer(
     name="deconvnet",
@@ -49,7 +43,6 @@ for module in (
     diagnose,
     compare,
     average,
-    sweep,
     train,
     invariance,
     correspond,
@@ -79,13 +72,15 @@ def _options(
     pass
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], commands: typer.Typer = app) -> int:
     """Run one command line and give its exit code.
 
     Parameters
     ----------
     arguments : sequence of str
         Without the program's name. ``--debug`` may stand anywhere: it shows an error's traceback as well.
+    commands : Typer
+        The commands to choose from.
 
     Returns
     -------
@@ -93,7 +88,7 @@ def run(arguments: Sequence[str]) -> int:
         0 done, 2 refused (one sentence on stderr), 130 interrupted.
     """
     try:
-        app([a for a in arguments if a != "--debug"], prog_name="deconvnet")
+        commands([a for a in arguments if a != "--debug"], prog_name="deconvnet")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except DeconvnetError as error:

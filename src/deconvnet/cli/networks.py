@@ -70,8 +70,8 @@ def layers(
     from rich.table import Table
 
     from deconvnet.errors import ModelError, OptionError
-    from deconvnet.experiments.layers import layer_rows
     from deconvnet.networks import build, entry, is_foreign, layer_table, lenet_preprocessing, load
+    from deconvnet.networks.layers import layer_rows
 
     options: dict[str, Any] = {k: v for k, v in (("input_size", input_size), ("num_classes", classes)) if v is not None}
     if network.endswith(".safetensors"):

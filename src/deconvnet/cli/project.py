@@ -29,12 +29,12 @@ def project(
     activations: Annotated[str, typer.Option(help="Other activations than ReLU: refuse, gradient or relu.")] = "refuse",
 ) -> None:
     """Draw what units of a network respond to in a photo: projection and patch side by side."""
-    from deconvnet.cli.pictures import check_picture
     from deconvnet.data import read_photo
     from deconvnet.errors import ModelError, OptionError
-    from deconvnet.experiments import projecting
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
+    from deconvnet.photo_projections import project as projecting
+    from deconvnet.terminal.pictures import check_picture
 
     if unit and layer:
         raise OptionError("give --unit for single units or --layer for the strongest maps of layers, not both.")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from deconvnet.mining.record import LayerTop
     from deconvnet.runs import Run
-    from deconvnet.runs.top import LayerTop
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -40,9 +40,9 @@ def show(
         _show_manifest(opened)
         _show_shards(opened)
     if mined:
-        from deconvnet.runs.top import Mined
+        from deconvnet.mining.record import TopActivations
 
-        found = Mined.from_arrays(opened.arrays("top"))
+        found = TopActivations.from_arrays(opened.arrays("top"))
         classes = opened.inputs.get("classes") or []
         names = opened.json("photos")["names"]
         if unit is None:
@@ -167,7 +167,7 @@ def bars(top: LayerTop, channel: int, width: int = 24) -> str:
 
 
 def _show_map(channel: int, top: LayerTop, names: list[str], classes: list[str]) -> None:
-    from deconvnet.runs.spread import QUANTILES, edges
+    from deconvnet.mining.histogram import QUANTILES, edges
 
     winners = top.winners(channel)  # refuses a map that does not exist
     typer.echo(_line(top, channel, classes))

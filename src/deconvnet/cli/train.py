@@ -43,13 +43,14 @@ def train(
     """Train a network on photos, or LeNet-5 on MNIST. Ctrl-C loses at most one epoch; --resume goes on."""
     import torch
 
-    from deconvnet.cli.progress import bar
     from deconvnet.errors import DeconvnetError, OptionError
-    from deconvnet.figures import save_figure, training_curve
+    from deconvnet.figures import save_figure
     from deconvnet.networks import load
+    from deconvnet.terminal.progress import bar
     from deconvnet.training import Step, Watcher
     from deconvnet.training import recipe as find
     from deconvnet.training import train as run_training
+    from deconvnet.training.figure import training_curve
     from deconvnet.training.loop import CHECKPOINT, NETWORK
     from deconvnet.training.snapshots import epochs_to_keep
 
@@ -62,6 +63,8 @@ def train(
         if threads < 1:
             raise OptionError(f"--threads must be at least 1, not {threads}.")
         torch.set_num_threads(threads)
+    from deconvnet.training.material import open_material
+
     material, card = open_material(plan.network, plan.held_out, plan.seed, data, exclude or [])
     typer.echo(
         f"{plan.network}: {len(material.train)} training and {len(material.held_out)} held-out photos in "
@@ -138,9 +141,9 @@ def evaluate(
     """Measure accuracy on the held-out photos of the split that the weights' card states."""
     import numpy as np
 
-    from deconvnet.cli.progress import bar
     from deconvnet.errors import DataError, WeightsError
     from deconvnet.networks import load
+    from deconvnet.terminal.progress import bar
     from deconvnet.training.evaluation import accuracy as measure
     from deconvnet.training.evaluation import scores
 
@@ -152,6 +155,8 @@ def evaluate(
             "measure on every photo with --all."
         )
     share, seed = (stored["held_out"], stored["seed"]) if stored else (0.2, 0)
+    from deconvnet.training.material import open_material
+
     material, _ = open_material(found.name, share, seed, data, exclude or [])
     if tuple(material.classes) != tuple(found.classes):
         odd = sorted(set(material.classes) ^ set(found.classes))
@@ -179,25 +184,6 @@ def evaluate(
         f"mean over {len(found.classes)} classes {result.per_class:.2%}"
     )
     _tell_skipped(material)
-
-
-def open_material(
-    network: str, held_out: float, seed: int, data: Path, exclude: list[str]
-) -> tuple[Material, dict[str, str]]:
-    """What to train on or evaluate with, and what the card says of it."""
-    from deconvnet.data import load_mnist, open_photos
-    from deconvnet.errors import OptionError
-    from deconvnet.networks import entry
-    from deconvnet.training import DigitMaterial, PhotoMaterial
-
-    if entry(network).channels == 1:
-        if exclude:
-            raise OptionError("MNIST has no class folders to leave out: drop --exclude.")
-        return DigitMaterial(load_mnist(data)), {"data": "MNIST"}
-    photos = open_photos(data)
-    if exclude:
-        photos = photos.exclude(exclude)
-    return PhotoMaterial(photos, held_out, seed), {"data": data.resolve().name}
 
 
 def _tell_skipped(material: Material) -> None:

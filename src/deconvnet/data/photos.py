@@ -27,7 +27,7 @@ from deconvnet.errors import DataError, OptionError, UnknownNameError
 
 T = TypeVar("T")
 
-__all__ = ["SUFFIXES", "Photos", "Skipped", "open_photos", "read_many", "read_photo", "split"]
+__all__ = ["SUFFIXES", "Photos", "UnreadablePhoto", "open_photos", "read_many", "read_photo", "split"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings of the files that count as photos, in lower case; upper case counts too."""
@@ -130,7 +130,7 @@ class Photos:
         """The photo at `index` as RGB; parameters, result and errors as in `read_photo`."""
         _check_shortest(shortest)
         photo = self._read_or_skip(index, shortest)
-        if isinstance(photo, Skipped):
+        if isinstance(photo, UnreadablePhoto):
             raise _unreadable(repr(self._store.locate(photo.name)), photo.why)
         return photo
 
@@ -173,18 +173,18 @@ class Photos:
             digest.update(name.encode("utf-8", "surrogateescape") + b"\0%d\n" % size)
         return digest.hexdigest()
 
-    def _read_or_skip(self, index: int, shortest: int | None) -> NDArray[np.uint8] | Skipped:
+    def _read_or_skip(self, index: int, shortest: int | None) -> NDArray[np.uint8] | UnreadablePhoto:
         name = self.names[index]
         try:
             return _decode(self._store.read(name), shortest)
         except MemoryError:
             raise
         except Exception as error:
-            return Skipped(name, why(error))
+            return UnreadablePhoto(name, why(error))
 
 
 @dataclass(frozen=True)
-class Skipped:
+class UnreadablePhoto:
     """A photo that could not be read.
 
     Attributes
@@ -275,7 +275,7 @@ def read_many(
     shortest: int | None = None,
     ahead: int | None = None,
     then: None = None,
-) -> Iterator[tuple[int, NDArray[np.uint8] | Skipped]]: ...
+) -> Iterator[tuple[int, NDArray[np.uint8] | UnreadablePhoto]]: ...
 @overload
 def read_many(
     photos: Photos,
@@ -285,7 +285,7 @@ def read_many(
     shortest: int | None = None,
     ahead: int | None = None,
     then: Callable[[NDArray[np.uint8]], T],
-) -> Iterator[tuple[int, T | Skipped]]: ...
+) -> Iterator[tuple[int, T | UnreadablePhoto]]: ...
 def read_many(
     photos: Photos,
     indices: Iterable[int],
@@ -314,8 +314,8 @@ def read_many(
     Yields
     ------
     index : int
-    photo : uint8 array of shape (height, width, 3), or Skipped
-        `Skipped` where the photo cannot be read.
+    photo : uint8 array of shape (height, width, 3), or UnreadablePhoto
+        `UnreadablePhoto` where the photo cannot be read.
 
     Raises
     ------
@@ -453,7 +453,7 @@ def _read_ahead(
 ) -> Iterator[tuple[int, Any]]:
     def read(index: int) -> Any:
         photo = photos._read_or_skip(index, shortest)
-        return photo if then is None or isinstance(photo, Skipped) else then(photo)
+        return photo if then is None or isinstance(photo, UnreadablePhoto) else then(photo)
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="photos")
     waiting: deque[tuple[int, Future[Any]]] = deque()

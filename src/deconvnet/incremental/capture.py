@@ -19,7 +19,7 @@ from torch.fx.node import map_aggregate
 from torch.overrides import TorchFunctionMode
 
 from deconvnet.errors import ModelError
-from deconvnet.incremental.listening import listening
+from deconvnet.tracing.recorder import listening
 
 _BATCHES = (3, 5)
 

@@ -27,7 +27,7 @@ class Place:
         )
 
 
-class Field:
+class WindowedValue:
     """A clean value with two spatial axes, and room for the windows of a batch.
 
     Parameters

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deconvnet.incremental import spans as arithmetic
 from deconvnet.incremental import winograd
-from deconvnet.incremental.fields import Field, Place
+from deconvnet.incremental.fields import Place, WindowedValue
 from deconvnet.incremental.simplify import Convolution, fill_in
 from deconvnet.incremental.spans import Spans
 from deconvnet.incremental.winograd import Winograd
@@ -101,7 +101,7 @@ class Sliding:
 
 
 @dataclass
-class Pointwise:
+class PointwiseKernel:
     """Each position from the same position of the inputs, of which some may be constants."""
 
     target: Callable[..., Any]
@@ -109,7 +109,7 @@ class Pointwise:
     kwargs: dict[str, Any]
     fields: tuple[int, ...]
     axes: tuple[int, int]
-    constants: dict[int, Tensor | Field] = field(default_factory=dict)
+    constants: dict[int, Tensor | WindowedValue] = field(default_factory=dict)
     makes_new = True
 
     def spans(self, inputs: Sequence[Spans]) -> Spans:
@@ -118,7 +118,7 @@ class Pointwise:
     def run(self, batch: Batch, want: Place) -> Tensor:
         def value(step: int) -> Tensor:
             constant = self.constants.get(step)
-            if isinstance(constant, Field):
+            if isinstance(constant, WindowedValue):
                 nowhere = Place(torch.zeros_like(want.top), torch.zeros_like(want.left), 0, 0)
                 return constant.read(nowhere, want)
             return batch.window(step, want) if constant is None else constant
@@ -132,7 +132,7 @@ class Pointwise:
 
 
 @dataclass
-class Reshaped:
+class ReshapeKernel:
     """The same positions under other axes."""
 
     source: int
@@ -155,7 +155,7 @@ class Reshaped:
 
 
 @dataclass
-class Padded:
+class PaddingKernel:
     """Padding of the map by a value, or cropping."""
 
     source: int
@@ -181,7 +181,7 @@ class Padded:
 
 
 @dataclass
-class Convolving(Sliding):
+class ConvolutionKernel(Sliding):
     """A convolution: direct, or by Winograd, from the values or from their changes, whichever is quickest."""
 
     step: int = 0
@@ -256,7 +256,7 @@ def _add(whole: Tensor, part: Tensor, tops: Tensor, lefts: Tensor) -> None:
 
 def convolution(
     step: int, source: int, found: Convolution, size: tuple[int, int], tiles: tuple[int, ...] = ()
-) -> Convolving:
+) -> ConvolutionKernel:
     """A convolution's kernel; ``tiles`` are the tile sizes of Winograd's algorithm that it may take."""
     kernel = tuple(found.weight.shape[2:])
     extent = ((kernel[0] - 1) * found.dilation[0] + 1, (kernel[1] - 1) * found.dilation[1] + 1)
@@ -266,7 +266,7 @@ def convolution(
 
     if kernel != (3, 3) or found.stride != (1, 1) or found.dilation != (1, 1) or found.groups != 1:
         tiles = ()
-    return Convolving(
+    return ConvolutionKernel(
         source, extent, found.stride, found.padding[:2], size, 0.0, operation, step=step, weights=found, tiles=tiles
     )
 

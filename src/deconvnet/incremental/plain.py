@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from deconvnet.errors import ModelError, OptionError
 from deconvnet.incremental.covering import as_fill, as_photo, as_windows, cover
-from deconvnet.incremental.listening import listening
 from deconvnet.incremental.records import Responses
 from deconvnet.incremental.totals import of_whole
+from deconvnet.tracing.recorder import listening
 
 
 @torch.no_grad()
@@ -33,7 +33,7 @@ def plain(
     Parameters
     ----------
     model, photo, windows, fill, maps, progress
-        As :func:`deconvnet.incremental.prepare` and :meth:`deconvnet.incremental.Prepared.run` take them.
+        As :func:`deconvnet.incremental.prepare` and :meth:`deconvnet.incremental.PreparedPhoto.run` take them.
     batch_size : int
         Covered photos a pass.
     channels_last : bool

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from deconvnet.errors import ModelError
 from deconvnet.incremental.capture import Capture, PerBatch, Step, local_response_norm
-from deconvnet.incremental.fields import Field
+from deconvnet.incremental.fields import WindowedValue
 from deconvnet.incremental.kernels import (
-    Convolving,
+    ConvolutionKernel,
     Kernel,
-    Padded,
-    Pointwise,
-    Reshaped,
+    PaddingKernel,
+    PointwiseKernel,
+    ReshapeKernel,
     average_pool,
     convolution,
     max_pool,
@@ -44,7 +44,7 @@ class Plan:
     steps : list of Step
     values : list of Tensor or None
         Constants, and the clean values (batch 1) that the computation still needs.
-    fields : mapping of int to Field
+    fields : mapping of int to WindowedValue
         Steps whose value changes only in windows.
     kernels : mapping of int to Kernel
         How; for the fields but the photo.
@@ -59,7 +59,7 @@ class Plan:
 
     steps: list[Step]
     values: list[Any]
-    fields: dict[int, Field]
+    fields: dict[int, WindowedValue]
     kernels: dict[int, Kernel]
     output: int
     maps: dict[str, int]
@@ -79,7 +79,7 @@ def plan(found: Capture, photo: Tensor, clean_output: Tensor, tiles: tuple[int, 
     """
     steps = found.steps
     values: list[Any] = []
-    fields: dict[int, Field] = {}
+    fields: dict[int, WindowedValue] = {}
     kernels: dict[int, Kernel] = {}
     wide: list[tuple[int, str]] = []
     varying = {0}
@@ -89,7 +89,7 @@ def plan(found: Capture, photo: Tensor, clean_output: Tensor, tiles: tuple[int, 
             users[j].append(i)
         if i == 0:
             values.append(photo)
-            fields[0] = Field(photo, (2, 3))
+            fields[0] = WindowedValue(photo, (2, 3))
             continue
         if step.target is None:
             values.append(step.value)
@@ -103,7 +103,7 @@ def plan(found: Capture, photo: Tensor, clean_output: Tensor, tiles: tuple[int, 
         if moving and all(j in fields or j not in varying for j in step.inputs):
             kernel = _kernel(steps, i, fields, values, tiles)
             if kernel is not None:
-                kernels[i], fields[i] = kernel, Field(values[i], kernel.axes)
+                kernels[i], fields[i] = kernel, WindowedValue(values[i], kernel.axes)
                 continue
         if moving and _spatial(step):
             wide.append((i, _name(step)))
@@ -115,11 +115,13 @@ def plan(found: Capture, photo: Tensor, clean_output: Tensor, tiles: tuple[int, 
     return Plan(steps, values, fields, kernels, found.output, found.maps, tail, notes, users)
 
 
-def _release(fields: dict[int, Field], kernels: dict[int, Kernel], users: list[list[int]], kept: set[int]) -> None:
+def _release(
+    fields: dict[int, WindowedValue], kernels: dict[int, Kernel], users: list[list[int]], kept: set[int]
+) -> None:
     """Forget clean values that nobody reads again."""
     for i, whole in fields.items():
         kernel = kernels.get(i)
-        if i == 0 or (isinstance(kernel, Convolving) and kernel.tiles):
+        if i == 0 or (isinstance(kernel, ConvolutionKernel) and kernel.tiles):
             continue  # photos are covered; changes are added to the convolution's clean value
         if i not in kept and all(j in kernels and not kernels[j].reads_beyond() for j in users[i]):
             whole.forget()
@@ -156,7 +158,9 @@ def _tail(found: Capture, users: list[list[int]]) -> set[int]:
     return tail
 
 
-def _notes(steps: list[Step], fields: dict[int, Field], wide: list[tuple[int, str]], tail: set[int]) -> tuple[str, ...]:
+def _notes(
+    steps: list[Step], fields: dict[int, WindowedValue], wide: list[tuple[int, str]], tail: set[int]
+) -> tuple[str, ...]:
     """Where whole maps begin, and their share of the work where it counts."""
     work = [_multiplications(steps, i) for i in range(len(steps))]
     whole = sum(work[i] for i in range(len(steps)) if i not in fields and i not in tail)
@@ -201,7 +205,7 @@ def _product(shape: tuple[int | PerBatch, ...]) -> float:
 
 
 def _kernel(
-    steps: list[Step], i: int, fields: dict[int, Field], values: list[Any], tiles: tuple[int, ...]
+    steps: list[Step], i: int, fields: dict[int, WindowedValue], values: list[Any], tiles: tuple[int, ...]
 ) -> Kernel | None:
     """The step on windows; None where it needs whole maps."""
     step = steps[i]
@@ -244,7 +248,7 @@ def _pair(value: Any) -> tuple[int, int]:
     return (found[0], found[-1])
 
 
-def _max_pool(step: Step, source: int, fields: dict[int, Field], _values: list[Any]) -> Kernel | None:
+def _max_pool(step: Step, source: int, fields: dict[int, WindowedValue], _values: list[Any]) -> Kernel | None:
     if fields[source].axes != (2, 3) or not isinstance(step.target, Part) or step.target.index != 0:
         return None
     kernel = _pair(step.args[1])
@@ -252,7 +256,7 @@ def _max_pool(step: Step, source: int, fields: dict[int, Field], _values: list[A
     return max_pool(source, kernel, stride, _pair(_argument(step, 3, 0)), _pair(_argument(step, 4, 1)), _size(step))
 
 
-def _average_pool(step: Step, source: int, fields: dict[int, Field], _values: list[Any]) -> Kernel | None:
+def _average_pool(step: Step, source: int, fields: dict[int, WindowedValue], _values: list[Any]) -> Kernel | None:
     whole = fields[source]
     if whole.axes != (2, 3):
         return None
@@ -263,7 +267,7 @@ def _average_pool(step: Step, source: int, fields: dict[int, Field], _values: li
     return average_pool(source, kernel, stride, padding, counted, _argument(step, 6, None), size, _size(step))
 
 
-def _adaptive_pool(step: Step, source: int, fields: dict[int, Field], _values: list[Any]) -> Kernel | None:
+def _adaptive_pool(step: Step, source: int, fields: dict[int, WindowedValue], _values: list[Any]) -> Kernel | None:
     """Where the map is a whole multiple of what is wanted, it is an average pool."""
     whole, size = fields[source], _size(step)
     if whole.axes != (2, 3) or whole.height % size[0] or whole.width % size[1] or size == (1, 1):
@@ -272,7 +276,7 @@ def _adaptive_pool(step: Step, source: int, fields: dict[int, Field], _values: l
     return average_pool(source, kernel, kernel, (0, 0), True, None, (whole.height, whole.width), size)
 
 
-def _pad(step: Step, source: int, fields: dict[int, Field], _values: list[Any]) -> Kernel | None:
+def _pad(step: Step, source: int, fields: dict[int, WindowedValue], _values: list[Any]) -> Kernel | None:
     amounts, value = step.args[1], _argument(step, 2, 0.0)
     assert step.shape is not None
     rank, whole = len(step.shape), fields[source]
@@ -282,10 +286,10 @@ def _pad(step: Step, source: int, fields: dict[int, Field], _values: list[Any]) 
     height, width = step.shape[-2:]
     assert isinstance(height, int)
     assert isinstance(width, int)
-    return Padded(source, (top, left), (height, width), float(value), whole.axes)
+    return PaddingKernel(source, (top, left), (height, width), float(value), whole.axes)
 
 
-def _response_norm(step: Step, fields: dict[int, Field]) -> Kernel | None:
+def _response_norm(step: Step, fields: dict[int, WindowedValue]) -> Kernel | None:
     """Local response normalization (Krizhevsky et al. 2012, sec. 3.3); the sum over channels as a matrix product."""
     whole = fields[step.inputs[0]]
     if whole.axes != (2, 3):
@@ -307,10 +311,10 @@ def _response_norm(step: Step, fields: dict[int, Field]) -> Kernel | None:
             found = rows / scale.pow_(beta)
         return whole.from_rows(found, height, width)
 
-    return Reshaped(step.inputs[0], operation, (2, 3))
+    return ReshapeKernel(step.inputs[0], operation, (2, 3))
 
 
-def _reshape(step: Step, source: int, fields: dict[int, Field], _values: list[Any]) -> Kernel | None:
+def _reshape(step: Step, source: int, fields: dict[int, WindowedValue], _values: list[Any]) -> Kernel | None:
     """Allowed where rows and columns stay axes of their own, next to each other."""
     whole = fields[source]
     assert step.shape is not None
@@ -326,11 +330,11 @@ def _reshape(step: Step, source: int, fields: dict[int, Field], _values: list[An
             def operation(x: Tensor, height: int, width: int, axis: int = axis, rest: list[Any] = rest) -> Tensor:
                 return x.reshape(len(x), *rest[: axis - 1], height, width, *rest[axis + 1 :])
 
-            return Reshaped(source, operation, (axis, axis + 1))
+            return ReshapeKernel(source, operation, (axis, axis + 1))
     return None
 
 
-def _permute(step: Step, source: int, fields: dict[int, Field], _values: list[Any]) -> Kernel | None:
+def _permute(step: Step, source: int, fields: dict[int, WindowedValue], _values: list[Any]) -> Kernel | None:
     assert step.shape is not None
     rank = len(step.shape)
     if _name(step) == "permute":
@@ -343,20 +347,20 @@ def _permute(step: Step, source: int, fields: dict[int, Field], _values: list[An
         return None
     axes = fields[source].axes
     moved = (order.index(axes[0]), order.index(axes[1]))
-    return Reshaped(source, lambda x, _h, _w: x.permute(order), moved)
+    return ReshapeKernel(source, lambda x, _h, _w: x.permute(order), moved)
 
 
-def _slice(step: Step, source: int, fields: dict[int, Field], _values: list[Any]) -> Kernel | None:
+def _slice(step: Step, source: int, fields: dict[int, WindowedValue], _values: list[Any]) -> Kernel | None:
     """Parts of an axis that is neither rows nor columns nor the batch."""
     whole = fields[source]
     dim = _argument(step, 1 if _name(step) == "slice" else 2, 0)
     dim = dim % len(whole.shape)
     if dim == 0 or dim in whole.axes or isinstance(step.args[-1], PerBatch):
         return None
-    return Reshaped(source, lambda x, _h, _w: step.target(x, *step.args[1:]), whole.axes)  # type: ignore[misc]
+    return ReshapeKernel(source, lambda x, _h, _w: step.target(x, *step.args[1:]), whole.axes)  # type: ignore[misc]
 
 
-def _layer_norm(step: Step, source: int, fields: dict[int, Field], values: list[Any]) -> Kernel | None:
+def _layer_norm(step: Step, source: int, fields: dict[int, WindowedValue], values: list[Any]) -> Kernel | None:
     whole = fields[source]
     rank, normalized = len(whole.shape), len(step.args[1])
     if not isinstance(step.target, Part) or step.target.index or max(whole.axes) >= rank - normalized:
@@ -364,7 +368,7 @@ def _layer_norm(step: Step, source: int, fields: dict[int, Field], values: list[
     return _with_constants(step, source, whole.axes, values)
 
 
-def _linear(step: Step, source: int, fields: dict[int, Field], values: list[Any]) -> Kernel | None:
+def _linear(step: Step, source: int, fields: dict[int, WindowedValue], values: list[Any]) -> Kernel | None:
     """On the last axis, where that is neither rows nor columns."""
     whole = fields[source]
     if step.inputs[0] != source or max(whole.axes) == len(whole.shape) - 1:
@@ -372,7 +376,7 @@ def _linear(step: Step, source: int, fields: dict[int, Field], values: list[Any]
     return _with_constants(step, source, whole.axes, values)
 
 
-def _batch_norm(step: Step, source: int, fields: dict[int, Field], values: list[Any]) -> Kernel | None:
+def _batch_norm(step: Step, source: int, fields: dict[int, WindowedValue], values: list[Any]) -> Kernel | None:
     whole = fields[source]
     training = step.args[5] if len(step.args) == 8 else False
     if not isinstance(step.target, Part) or step.target.index or training or min(whole.axes) < 2:
@@ -382,14 +386,14 @@ def _batch_norm(step: Step, source: int, fields: dict[int, Field], values: list[
 
 def _with_constants(step: Step, source: int, axes: tuple[int, int], values: list[Any]) -> Kernel | None:
     constants = {j: values[j] for j in step.inputs if j != source}
-    return Pointwise(step.target, step.args, step.kwargs or {}, (source,), axes, constants)  # type: ignore[arg-type]
+    return PointwiseKernel(step.target, step.args, step.kwargs or {}, (source,), axes, constants)  # type: ignore[arg-type]
 
 
-def _prelu(step: Step, source: int, fields: dict[int, Field], values: list[Any]) -> Kernel | None:
+def _prelu(step: Step, source: int, fields: dict[int, WindowedValue], values: list[Any]) -> Kernel | None:
     return _with_constants(step, source, (2, 3), values) if fields[source].axes == (2, 3) else None
 
 
-def _cat(step: Step, fields: dict[int, Field]) -> Kernel | None:
+def _cat(step: Step, fields: dict[int, WindowedValue]) -> Kernel | None:
     if any(j not in fields for j in step.inputs):
         return None
     axes = {fields[j].axes for j in step.inputs}
@@ -397,10 +401,10 @@ def _cat(step: Step, fields: dict[int, Field]) -> Kernel | None:
     dim = _argument(step, 1, 0) % len(step.shape)
     if len(axes) != 1 or dim == 0 or dim in next(iter(axes)):
         return None
-    return Pointwise(step.target, step.args, step.kwargs or {}, tuple(step.inputs), axes.pop())  # type: ignore[arg-type]
+    return PointwiseKernel(step.target, step.args, step.kwargs or {}, tuple(step.inputs), axes.pop())  # type: ignore[arg-type]
 
 
-def _pointwise(step: Step, fields: dict[int, Field], values: list[Any]) -> Kernel | None:
+def _pointwise(step: Step, fields: dict[int, WindowedValue], values: list[Any]) -> Kernel | None:
     """Each position from the same position of the fields and of constants."""
     assert step.shape is not None
     rank = len(step.shape)
@@ -413,21 +417,21 @@ def _pointwise(step: Step, fields: dict[int, Field], values: list[Any]) -> Kerne
     size = (step.shape[axes[0]], step.shape[axes[1]])
     if any((fields[j].height, fields[j].width) != size for j in moving):
         return None
-    constants: dict[int, Tensor | Field] = {}
+    constants: dict[int, Tensor | WindowedValue] = {}
     for j in set(step.inputs) - set(moving):
         constant = values[j]
         extent = [constant.shape[a] if constant.dim() >= -a else 1 for a in back]
         if extent == [1, 1]:
             constants[j] = constant
         elif constant.dim() == rank and constant.shape[0] == 1 and tuple(extent) == size:
-            constants[j] = Field(constant, axes)
+            constants[j] = WindowedValue(constant, axes)
             constants[j].load(None)  # type: ignore[union-attr]
         else:
             return None
-    return Pointwise(step.target, step.args, step.kwargs or {}, moving, axes, constants)  # type: ignore[arg-type]
+    return PointwiseKernel(step.target, step.args, step.kwargs or {}, moving, axes, constants)  # type: ignore[arg-type]
 
 
-_BUILDERS: dict[str, Callable[[Step, int, dict[int, Field], list[Any]], Kernel | None]] = {
+_BUILDERS: dict[str, Callable[[Step, int, dict[int, WindowedValue], list[Any]], Kernel | None]] = {
     "max_pool2d_with_indices": _max_pool,
     "avg_pool2d": _average_pool,
     "_adaptive_avg_pool2d": _adaptive_pool,

@@ -27,7 +27,7 @@ _TOGETHER = 128  # windows in a batch, at most
 _TAIL = 512  # covered photos that go through the last, flat layers together, at most
 
 
-class Prepared:
+class PreparedPhoto:
     """A network and a photo whose clean activations are kept; make one with :func:`prepare`.
 
     One run at a time: windows are written beside the clean values.
@@ -327,8 +327,8 @@ def prepare(
     maps: Sequence[str] = (),
     precision: str = "exact",
     memory: int = 2 << 30,
-) -> Prepared:
-    """Run a photo through a network once and keep what :meth:`Prepared.run` needs.
+) -> PreparedPhoto:
+    """Run a photo through a network once and keep what :meth:`PreparedPhoto.run` needs.
 
     Parameters
     ----------
@@ -349,7 +349,7 @@ def prepare(
 
     Returns
     -------
-    Prepared
+    PreparedPhoto
 
     Raises
     ------
@@ -372,4 +372,4 @@ def prepare(
         torch.from_numpy(clean.outputs).to(photo),
         PRECISIONS[precision],
     )
-    return Prepared(made, photo, clean, memory)
+    return PreparedPhoto(made, photo, clean, memory)

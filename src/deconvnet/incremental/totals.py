@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deconvnet.incremental.fields import Field, Place
+from deconvnet.incremental.fields import Place, WindowedValue
 
 
 class Totals:
     """Of one layer's maps, whose axes are (N, maps, rows, columns)."""
 
-    def __init__(self, whole: Field) -> None:
+    def __init__(self, whole: WindowedValue) -> None:
         clean = whole.clean[0]  # C, H, W
         self._size = clean.shape[1:]
         positive = clean.clamp(min=0).double()

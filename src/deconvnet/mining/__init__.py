@@ -1,7 +1,5 @@
-"""The strongest activations of every feature map over a set of photos, for any network."""
+"""Engine: the strongest activations of every feature map over a set of photos, for any network."""
 
-from deconvnet.mining.engine import Miner, mine
-from deconvnet.mining.selection import merge
-from deconvnet.runs.top import LayerTop, Mined, Winner
+import lazy_loader
 
-__all__ = ["LayerTop", "Mined", "Miner", "Winner", "merge", "mine"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

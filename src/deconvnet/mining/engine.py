@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from deconvnet.errors import DataError, ModelError, OptionError, UnknownNameError
+from deconvnet.mining.counter import SpreadCounter
 from deconvnet.mining.pools import Tracker
+from deconvnet.mining.record import SCORES, LayerTop, TopActivations
 from deconvnet.mining.selection import offer
-from deconvnet.mining.spread import SpreadCounter
-from deconvnet.modes import example_weight
-from deconvnet.runs.top import SCORES, LayerTop, Mined
+from deconvnet.tracing.modes import example_weight
 
 
 def mine(
@@ -34,7 +34,7 @@ def mine(
     classes: int = 0,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
-) -> Mined:
+) -> TopActivations:
     """Find the k strongest activations of every feature map of the chosen layers, in one pass.
 
     The pass is streaming: memory does not grow with the number of photos. It stops after the last layer wanted. The
@@ -60,13 +60,13 @@ def mine(
     classes : int
         Number of classes in ``labels``.
     seed : int
-        Of the random photos that stand beside the strongest: see :class:`deconvnet.runs.spread.LayerSpread`.
+        Of the random photos that stand beside the strongest: see :class:`deconvnet.mining.histogram.LayerSpread`.
     progress : function of int, optional
         Called after each batch with the number of photos done.
 
     Returns
     -------
-    Mined
+    TopActivations
         Equal scores go to the lower photo index, equal maxima in a map to the first position in row-major order:
         the answer does not depend on the order of photos or on batches, as far as the network's own arithmetic does
         not (a convolution may round differently in batches of another size). Scores are compared as float32.
@@ -180,7 +180,7 @@ class Miner:
         self.seconds["mining"] += mining
         self.seconds["forward"] += ended - started - mining
 
-    def result(self) -> Mined:
+    def result(self) -> TopActivations:
         """What was found so far.
 
         Raises
@@ -192,9 +192,9 @@ class Miner:
             raise DataError("there is no photo to mine: give at least one.")
         counted = self._spread.result()
         layers = {layer: replace(self._tops[layer], count=self.count, **counted[layer]) for layer in self._modules}
-        return Mined(layers, self.count, self._score, self._seed)
+        return TopActivations(layers, self.count, self._score, self._seed)
 
-    def take_up(self, mined: Mined) -> None:
+    def take_up(self, mined: TopActivations) -> None:
         """Go on from what an earlier miner of the same network and options found; before the first batch.
 
         Raises

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from deconvnet.errors import DataError, OptionError
-from deconvnet.runs.spread import merge_spreads
-from deconvnet.runs.top import LayerTop, Mined
+from deconvnet.mining.histogram import merge_spreads
+from deconvnet.mining.record import LayerTop, TopActivations
 
 
 def offer(
@@ -67,12 +67,12 @@ def offer(
     return replace(top, values=values, photos=who, positions=positions)
 
 
-def merge(a: Mined, b: Mined) -> Mined:
+def merge(a: TopActivations, b: TopActivations) -> TopActivations:
     """What one pass over the photos of both would have found, exactly.
 
     Parameters
     ----------
-    a, b : Mined
+    a, b : TopActivations
         Results over different photos, of the same network, layers, k and score.
 
     Raises
@@ -90,7 +90,7 @@ def merge(a: Mined, b: Mined) -> Mined:
         odd = sorted(set(a.layers) ^ set(b.layers))
         raise OptionError(f"results of different layers cannot be merged: only one of them has {', '.join(odd)}.")
     layers = {name: _merge(name, a.layers[name], b.layers[name], a.seed) for name in a.layers}
-    return Mined(layers, a.count + b.count, a.score, a.seed)
+    return TopActivations(layers, a.count + b.count, a.score, a.seed)
 
 
 def _merge(name: str, a: LayerTop, b: LayerTop, seed: int) -> LayerTop:

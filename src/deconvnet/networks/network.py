@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from deconvnet.errors import ModelError, OptionError, UnknownNameError, WeightsError
-from deconvnet.networks.foreign import is_foreign, load_foreign
+from deconvnet.networks.external import is_foreign, load_foreign
 from deconvnet.networks.layer_table import LayerRow, layer_table
 from deconvnet.networks.preprocessing import Photo, Preprocessing
 from deconvnet.networks.registry import build, entry, names
@@ -115,7 +115,7 @@ class Network:
         return np.stack([self.module(p.tensor(p.ten_crops(photo))).softmax(1).mean(0).numpy() for photo in photos])
 
     def layers(self) -> tuple[LayerRow, ...]:
-        """The table of a built-in network's layers; for any network see :mod:`deconvnet.experiments.layers`.
+        """The table of a built-in network's layers; for any network see :mod:`deconvnet.networks.layers`.
 
         Raises
         ------
@@ -123,7 +123,7 @@ class Network:
             If it is not a built-in network.
         """
         if not self.is_builtin:
-            raise ModelError(f"{self.name} is no sequence of layers: deconvnet.experiments.layers tells them apart.")
+            raise ModelError(f"{self.name} is no sequence of layers: deconvnet.networks.layers tells them apart.")
         return layer_table(self.module, self.input_shape)
 
     def save(self, path: Path | str, half: bool = False) -> Path:
@@ -147,7 +147,7 @@ def load(name: str, weights: Path | str | None = "shipped", **options: Any) -> N
     ----------
     name : str
         A built-in network's name; ``torchvision:resnet50``, ``timm:resnet18`` or ``path/to/file.py:build`` (see
-        :mod:`deconvnet.networks.foreign`); or the path of a weights file that deconvnet wrote.
+        :mod:`deconvnet.networks.external`); or the path of a weights file that deconvnet wrote.
     weights : path, "shipped" or None
         A weights file; the trained weights that come with the package; or ``None`` for fresh, random weights. None come
         with networks of other packages and nothing is downloaded, so ``"shipped"`` then means random weights, always

@@ -5,8 +5,8 @@ sees. Both take a plain ``nn.Module`` and a tensor, and leave the module as they
 """
 
 from deconvnet.projection._project import project
-from deconvnet.projection._receptive import LayerField, receptive_fields
 from deconvnet.projection._records import Projections
 from deconvnet.projection._rules import RULES, Rule
+from deconvnet.tracing.receptive import LayerField, receptive_fields
 
 __all__ = ["RULES", "LayerField", "Projections", "Rule", "project", "receptive_fields"]

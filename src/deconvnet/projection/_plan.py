@@ -20,10 +20,10 @@ from deconvnet.geometry import Window
 from deconvnet.projection._path import kind_of, nodes_between, signed
 from deconvnet.projection._rules import CELLWISE
 from deconvnet.projection._steps import (
+    Alignment,
     Averaging,
     Channels,
     Convolution,
-    Fit,
     Normalization,
     Part,
     Passing,
@@ -133,13 +133,13 @@ class Plan:
         )
         return Span(tuple(a for a, _ in spans), tuple(b - a for a, b in spans), offsets)
 
-    def fit(self, rows: Span, columns: Span, upper: int, number: int) -> Fit | None:
+    def fit(self, rows: Span, columns: Span, upper: int, number: int) -> Alignment | None:
         """How the cells of an edge lie in its lower window; None if they are all padding."""
         lower = self.vertices[upper].edges[number].lower
         top, left = rows.offsets[upper][number], columns.offsets[upper][number]
         if top is None or left is None:
             return None
-        return Fit(top, left, rows.sizes[lower], columns.sizes[lower])
+        return Alignment(top, left, rows.sizes[lower], columns.sizes[lower])
 
     def work(self, rows: Span | None = None, columns: Span | None = None) -> int:
         """Multiply-adds of the convolutions once, on windows or on the whole maps."""

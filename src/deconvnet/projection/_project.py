@@ -19,19 +19,20 @@ from torch import Tensor, nn
 
 from deconvnet.errors import DeconvnetError, ModelError, OptionError, UnitError, UnknownNameError
 from deconvnet.geometry import Box
-from deconvnet.modes import check_followable, example_weight
-from deconvnet.projection._forward import Watch, evaluating, run_once
-from deconvnet.projection._lrn import skip_lrn, works_cell_by_cell
+from deconvnet.projection._lrn import skip_lrn
 from deconvnet.projection._path import Way, check_path, kind_of
 from deconvnet.projection._plan import NoWindows, Plan, read_plan
 from deconvnet.projection._pooling import UNPOOLS
-from deconvnet.projection._receptive import FieldTracker, LayerField
 from deconvnet.projection._records import Projections
 from deconvnet.projection._rules import Rule, find_rule
 from deconvnet.projection._substitution import Deconvnet, Site
 from deconvnet.projection._windows import Group, Start, climb_and_descend, descend, groups
 from deconvnet.projection._windows import boxes as windows_of
 from deconvnet.runs import Unit
+from deconvnet.tracing.forward import ModuleRecorder, evaluating, run_once
+from deconvnet.tracing.lrn import works_cell_by_cell
+from deconvnet.tracing.modes import check_followable, example_weight
+from deconvnet.tracing.receptive import FieldTracker, LayerField
 
 LRNS = ("identity", "grad")
 ACTIVATION_POLICIES = ("refuse", "gradient", "relu")
@@ -479,10 +480,10 @@ def _climb(
                 if tracker is not None:
                     pass_.fields[name] = tracker.layer(output)
         if runs is not None and all(pass_.runs[name] >= runs[name] for name in layers):
-            Watch.stop()
+            ModuleRecorder.stop()
         return replaced
 
-    watch = Watch(model, see)
+    watch = ModuleRecorder(model, see)
     mode = Deconvnet(settings.rule, settings.unpool, settings.lrn, settings.activations, watch.where)
     mode.watch(pixels)
     tracker = FieldTracker(pixels) if track else None

@@ -32,7 +32,7 @@ _TRIED = 2
 
 
 @dataclass(frozen=True)
-class Places:
+class WindowBatch:
     """Where the windows of a batch of units lie in one map: int64 tensors of length U, and the common size."""
 
     rows: Tensor  # of the batch of photos
@@ -53,7 +53,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Alignment:
     """How the cells of ``below`` lie in the lower window: the offset of the first one, and the window's size.
 
     The offset is negative where ``below`` leaves the map, positive where another branch needs a larger window.
@@ -108,7 +108,7 @@ class Step:
         """First and one past the last lower cell that the upper cells ``start`` to ``stop`` - 1 were computed from."""
         return start, stop
 
-    def recall(self, upper: Places, lower: Places, fit: Fit) -> Any:
+    def recall(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
         """What ``down`` must know of the forward pass, cut from the whole maps."""
         return None
 
@@ -116,14 +116,14 @@ class Step:
         """The step without the maps of a forward pass: it can still go up, and down with what ``up`` gave."""
         return self
 
-    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         """Upper window from the lower one, and what ``down`` must know."""
         return fit.take(value, height, width), None
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor | OneHot:
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor | OneHot:
         """Signal on the lower window from the one on the upper."""
         if isinstance(signal, OneHot):
-            if fit == Fit(0, 0, 1, 1):
+            if fit == Alignment(0, 0, 1, 1):
                 return signal
             signal = signal.dense()
         return fit.place(signal)
@@ -143,11 +143,11 @@ class Scale(Step):
     rises: bool = True
     fresh = True
 
-    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         scaled = fit.take(value, height, width) * self.factor
         return (scaled if self.shift is None else scaled + self.shift), None
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
         return fit.place(dense(signal) * self.factor)
 
 
@@ -169,7 +169,7 @@ class Channels(Step):
     first: int
     last: int
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
         return fit.place(dense(signal)[:, self.first : self.last])
 
 
@@ -181,10 +181,10 @@ class Part(Step):
     last: int
     total: int
 
-    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         return fit.take(value[:, self.first : self.last], height, width), None
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
         return fit.place(F.pad(dense(signal), (0, 0, 0, 0, self.first, self.total - self.last)))
 
 
@@ -195,10 +195,10 @@ class Shuffle(Step):
     order: Tensor  # int64, C
     fresh = True
 
-    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         return fit.take(value, height, width).index_select(1, self.order), None
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
         back = dense(signal).permute(0, 2, 3, 1).index_select(3, self.order.argsort())
         return fit.place(back.permute(0, 3, 1, 2))
 
@@ -237,7 +237,7 @@ class Convolution(_Sliding):
     fresh = True
     _alike: bool | None = None  # the outcome of `_either_layout`
 
-    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         seen = fit.take(value, *self._spread(height, width)).contiguous()
         if self._either_layout(seen):
             seen = seen.contiguous(memory_format=torch.channels_last)
@@ -259,7 +259,7 @@ class Convolution(_Sliding):
             self._alike = torch.equal(self._filter(some), self._filter(last))
         return self._alike
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
         if isinstance(signal, OneHot):
             if self.groups == 1 and self._dilation == (1, 1):
                 return fit.place(self.weight.index_select(0, signal.channels) * signal.values[:, None, None, None])
@@ -320,15 +320,15 @@ class Rectification(Step):
     def without_maps(self) -> Step:
         return replace(self, forward_input=None)
 
-    def recall(self, upper: Places, lower: Places, fit: Fit) -> Any:
+    def recall(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
         return None if self._last is None else upper.cut(self._last).permute(0, 3, 1, 2)
 
-    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         seen = fit.take(value, height, width)
         lifted = seen.clamp_(min=0) if self.alone_up else seen.clamp(min=0)
         return lifted, lifted  # positive where the input was: all that the rules ask
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
         if self.alone_down and self.rule is deconvnet_rule:
             return fit.place(dense(signal).clamp_(min=0))
         return fit.place(self.rule(dense(signal), known))
@@ -355,7 +355,7 @@ class Unpooling(_Sliding):
     def without_maps(self) -> Step:
         return replace(self, switches=self.switches[:0].clone())
 
-    def recall(self, upper: Places, lower: Places, fit: Fit) -> Any:
+    def recall(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
         """Number of the cell in the lower window for each upper cell; how many upper cells of the whole map share it.
 
         The latter is U x h x w x C, or None where it plays no part.
@@ -379,7 +379,7 @@ class Unpooling(_Sliding):
         ones = torch.ones_like(self.switches, dtype=torch.float32)
         return unpool_by_switches(ones, self.switches, self.size, "sum").permute(0, 2, 3, 1).contiguous()
 
-    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         spread = self._spread(height, width)
         seen = fit.take(value, *spread, outside=-torch.inf).contiguous(memory_format=torch.channels_last)
         size = self.windows[0].size, self.windows[1].size
@@ -392,7 +392,7 @@ class Unpooling(_Sliding):
         codes.add_(torch.arange(first, first + channels, device=codes.device))
         return maxima, (codes, None)
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
         values = dense(signal).permute(0, 2, 3, 1)
         units, _, _, channels = values.shape
         cells = fit.height * fit.width * channels
@@ -429,13 +429,13 @@ class Averaging(_Sliding):
         alike = not isinstance(self.divisors, Tensor) or bool((self.divisors == self.divisors.flatten()[0]).all())
         self.rises = self.inside or alike
 
-    def recall(self, upper: Places, lower: Places, fit: Fit) -> Any:
+    def recall(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
         if not isinstance(self.divisors, Tensor):
             return self.divisors
-        one = Places(torch.zeros_like(upper.rows), upper.tops, upper.lefts, upper.height, upper.width)
+        one = WindowBatch(torch.zeros_like(upper.rows), upper.tops, upper.lefts, upper.height, upper.width)
         return one.cut(self.divisors).permute(0, 3, 1, 2)
 
-    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         spread = self._spread(height, width)
         divisors: Tensor | float
         if self.inside:
@@ -450,7 +450,7 @@ class Averaging(_Sliding):
         size = self.windows[0].size, self.windows[1].size
         return F.avg_pool2d(maps, size, self._stride, divisor_override=1)
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
         shares = dense(signal) / known
         maps = shares.shape[1]
         ones = shares.new_ones((maps, 1, self.windows[0].size, self.windows[1].size))
@@ -471,13 +471,13 @@ class Normalization(Step):
     def without_maps(self) -> Step:
         return replace(self, maps=self.maps[:0].clone())
 
-    def recall(self, upper: Places, lower: Places, fit: Fit) -> Any:
+    def recall(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
         return self._factors.cut(upper.cut)
 
-    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         return self.constants.normalize_and_keep(fit.take(value, height, width))
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Fit) -> Tensor:
+    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
         return fit.place(known.down(dense(signal)))
 
 
@@ -490,6 +490,6 @@ class Passing(Step):
     def __post_init__(self) -> None:
         self.rises = self.compute is not None
 
-    def up(self, value: Tensor, fit: Fit, height: int, width: int) -> tuple[Tensor, Any]:
+    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         assert self.compute is not None
         return self.compute(fit.take(value, height, width).contiguous()), None

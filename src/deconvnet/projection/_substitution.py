@@ -22,10 +22,10 @@ from torch.utils.weak import TensorWeakRef, WeakTensorKeyDictionary
 from deconvnet.errors import OptionError
 from deconvnet.projection._lrn import LrnConstants, LrnGradient, skip_lrn
 from deconvnet.projection._pooling import MaxPool
-from deconvnet.projection._receptive import pooling_windows
 from deconvnet.projection._rules import Rule
 from deconvnet.projection._rules import deconvnet as deconvnet_rule
-from deconvnet.projection._spellings import (
+from deconvnet.tracing.receptive import pooling_windows
+from deconvnet.tracing.spellings import (
     SHAPED_LIKE,
     Elementwise,
     plain_name,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deconvnet.geometry import Box
 from deconvnet.projection._plan import Plan, Span
-from deconvnet.projection._steps import Fit, OneHot, Places, dense
+from deconvnet.projection._steps import Alignment, OneHot, WindowBatch, dense
 
 _FAST = 24 * 2**20
 """Bytes of the largest patch of a batch: about what a processor's cache holds (measured; 7 and 40 MiB were slower)."""
@@ -101,7 +101,7 @@ def descend(plan: Plan, group: Group, like: Tensor) -> Tensor:
     """
     rows, columns = group.rows[0], group.columns[0]
 
-    def recall(number: int, which: int, fit: Fit) -> Any:
+    def recall(number: int, which: int, fit: Alignment) -> Any:
         edge = plan.vertices[number].edges[which]
         return edge.step.recall(places[number], places[edge.lower], fit)
 
@@ -109,7 +109,7 @@ def descend(plan: Plan, group: Group, like: Tensor) -> Tensor:
     tops = torch.tensor([span.starts for span in group.rows], device=like.device)
     lefts = torch.tensor([span.starts for span in group.columns], device=like.device)
     places = [
-        Places(photos, tops[:, number], lefts[:, number], rows.sizes[number], columns.sizes[number])
+        WindowBatch(photos, tops[:, number], lefts[:, number], rows.sizes[number], columns.sizes[number])
         for number in range(len(plan.vertices))
     ]
     values = torch.tensor([start.value for start in group.starts], device=like.device, dtype=like.dtype)
@@ -179,7 +179,7 @@ def climb_and_descend(
     return activations, _pass_down(plan, group, starts, lambda number, which, fit: known.pop((number, which)))
 
 
-def _pass_down(plan: Plan, group: Group, values: Tensor, recall: Callable[[int, int, Fit], Any]) -> Tensor:
+def _pass_down(plan: Plan, group: Group, values: Tensor, recall: Callable[[int, int, Alignment], Any]) -> Tensor:
     """From the units to the pixels; ``recall`` gives what an edge must know of the forward pass."""
     rows, columns = group.rows[0], group.columns[0]
     signal: Tensor | OneHot | None = None

@@ -1,7 +1,6 @@
 """Records and run directories: the neck of the hourglass, read and written without torch.
 
-The records of each experiment are modules of their own, for example `deconvnet.runs.top`; importing this package loads
-neither numpy nor Pillow.
+The record of each experiment lies in its own folder; importing this package loads neither numpy nor Pillow.
 """
 
 from deconvnet.runs.directory import Manifest, Run, places

@@ -7,15 +7,16 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deconvnet.data.mnist import Mnist
-from deconvnet.data.photos import Photos, Skipped, read_many, split
-from deconvnet.errors import DataError
+from deconvnet.data.mnist import Mnist, load_mnist
+from deconvnet.data.photos import Photos, UnreadablePhoto, open_photos, read_many, split
+from deconvnet.errors import DataError, OptionError
 from deconvnet.networks.preprocessing import Preprocessing, shortest_side
 from deconvnet.training.recipes import Augmentation
 
@@ -30,7 +31,7 @@ class Material(Protocol):
     labels: Indices
     train: Indices
     held_out: Indices
-    skipped: list[Skipped]
+    skipped: list[UnreadablePhoto]
     fingerprint: str
 
     def names(self, indices: Indices) -> list[str]:
@@ -78,7 +79,7 @@ class PhotoMaterial:
     photos: Photos
     held_out_share: float
     seed: int
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[UnreadablePhoto] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if len(self.photos.classes) < 2:
@@ -98,7 +99,7 @@ class PhotoMaterial:
     def decode(self, side: int, progress: Callable[[int, int], None]) -> None:
         total = len(self.train)
         for done, (index, photo) in enumerate(read_many(self.photos, [int(i) for i in self.train]), start=1):
-            if isinstance(photo, Skipped):
+            if isinstance(photo, UnreadablePhoto):
                 self._skip(photo)
             else:
                 self._pixels[index] = shortest_side(Image.fromarray(photo), side)
@@ -132,7 +133,7 @@ class PhotoMaterial:
 
     def read(self, indices: Indices) -> Iterator[tuple[int, Pixels]]:
         for index, photo in read_many(self.photos, [int(i) for i in indices]):
-            if isinstance(photo, Skipped):
+            if isinstance(photo, UnreadablePhoto):
                 self._skip(photo)
                 self.held_out = self.held_out[self.held_out != index]
             else:
@@ -141,7 +142,7 @@ class PhotoMaterial:
     def views(self, indices: Indices, preprocessing: Preprocessing) -> list[Pixels]:
         return [preprocessing.view(photo) for _, photo in self.read(indices)]
 
-    def _skip(self, photo: Skipped) -> None:
+    def _skip(self, photo: UnreadablePhoto) -> None:
         if all(photo.name != other.name for other in self.skipped):  # each is counted once
             self.skipped.append(photo)
 
@@ -151,7 +152,7 @@ class DigitMaterial:
     """MNIST with its own test set as the held-out one."""
 
     digits: Mnist
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[UnreadablePhoto] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         d = self.digits
@@ -251,3 +252,19 @@ def pixel_mean(views: Sequence[Pixels]) -> npt.NDArray[np.float32]:
     for view in views:
         total += view
     return (total / len(views)).astype(np.float32).transpose(2, 0, 1)
+
+
+def open_material(
+    network: str, held_out: float, seed: int, data: Path, exclude: list[str]
+) -> tuple[Material, dict[str, str]]:
+    """What to train on or evaluate with, and what the card says of it."""
+    from deconvnet.networks import entry
+
+    if entry(network).channels == 1:
+        if exclude:
+            raise OptionError("MNIST has no class folders to leave out: drop --exclude.")
+        return DigitMaterial(load_mnist(data)), {"data": "MNIST"}
+    photos = open_photos(data)
+    if exclude:
+        photos = photos.exclude(exclude)
+    return PhotoMaterial(photos, held_out, seed), {"data": data.resolve().name}

@@ -1,6 +1,5 @@
-"""Do parts of photos move a network the same way? Table 1."""
+"""Table 1 and Figure 8: whether a part is missed alike in photos."""
 
-from deconvnet.experiments.correspondence.differences import ROUNDING, Correspondence, correspondence
-from deconvnet.experiments.correspondence.parts import Part, read_parts
+import lazy_loader
 
-__all__ = ["ROUNDING", "Correspondence", "Part", "correspondence", "read_parts"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,6 +1,5 @@
-"""What a feature map looked like as training went on: Figure 4."""
+"""Figure 4: what feature maps looked like as training went on."""
 
-from deconvnet.experiments.evolution.photos import training_photos
-from deconvnet.experiments.evolution.snapshots import Evolution, evolution
+import lazy_loader
 
-__all__ = ["Evolution", "evolution", "training_photos"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

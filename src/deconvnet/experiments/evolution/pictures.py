@@ -12,14 +12,14 @@ import numpy.typing as npt
 from torch import nn
 
 from deconvnet.errors import OptionError
-from deconvnet.experiments.patches import cut_patch
-from deconvnet.experiments.projecting import project
+from deconvnet.experiments.evolution.record import LayerEvolution
 from deconvnet.geometry import Box
+from deconvnet.mining.record import LayerTop
 from deconvnet.networks import Network
+from deconvnet.photo_projections.patches import cut_patch
+from deconvnet.photo_projections.project import project
 from deconvnet.projection import Projections
 from deconvnet.runs import Unit
-from deconvnet.runs.evolution import LayerEvolution
-from deconvnet.runs.top import LayerTop
 
 SETTINGS = {"rule": "deconvnet", "unpool": "sum", "lrn": "identity", "activations": "refuse"}
 Pixels = npt.NDArray[np.uint8]
@@ -28,7 +28,7 @@ Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class SnapshotDrawing:
     """Projections of a layer's units, on their receptive fields: whole pictures where these are as large.
 
     Attributes
@@ -43,12 +43,12 @@ class Drawn:
     activations: npt.NDArray[np.floating]
     patches: Pixels
 
-    def part(self, which: slice) -> Drawn:
+    def part(self, which: slice) -> SnapshotDrawing:
         """Some of the units."""
-        return Drawn(self.pictures[which], self.activations[which], self.patches[which])
+        return SnapshotDrawing(self.pictures[which], self.activations[which], self.patches[which])
 
 
-class Draughtsman:
+class SnapshotProjector:
     """Projects units of any snapshot.
 
     Parameters
@@ -73,7 +73,7 @@ class Draughtsman:
         self.networks, self._view, self.settings = networks, view, {**SETTINGS, **settings}
         self._seen: dict[int, Pixels] = {}
 
-    def draw(self, snapshot: int, units: Sequence[Unit], photos: Sequence[int]) -> Drawn:
+    def draw(self, snapshot: int, units: Sequence[Unit], photos: Sequence[int]) -> SnapshotDrawing:
         """Units of one layer projected, each for its photo."""
         kept = sorted(set(photos))
         views = [self._photo(photo) for photo in kept]
@@ -85,7 +85,7 @@ class Draughtsman:
         boxes = _boxes(found)
         pictures = [found.crop(i) if boxes[i] else found.pixels[i] for i in range(len(found))]
         patches = [cut_patch(views[which[i]], boxes[i]) for i in range(len(found))]
-        return Drawn(np.stack(pictures).astype(np.float32), found.activations, np.stack(patches))
+        return SnapshotDrawing(np.stack(pictures).astype(np.float32), found.activations, np.stack(patches))
 
     def _photo(self, index: int) -> Pixels:
         if index not in self._seen:
@@ -106,7 +106,7 @@ def layer_evolution(
     shown: Indices,
     compared: Indices,
     tops: Sequence[LayerTop],
-    draughtsman: Draughtsman,
+    draughtsman: SnapshotProjector,
     any_photo: int,
 ) -> LayerEvolution:
     """Everything about one layer.
@@ -118,7 +118,7 @@ def layer_evolution(
         Maps to draw, and maps to compare; the latter begin with the former.
     tops : sequence of LayerTop
         Each snapshot's strongest photos.
-    draughtsman : Draughtsman
+    draughtsman : SnapshotProjector
     any_photo : int
         Index of a photo that can be read; it stands for that of a map which no photo activates, and is not shown.
     """
@@ -138,7 +138,7 @@ def layer_evolution(
     def sources(snapshot: int) -> list[int]:
         return [int(photo) if photo >= 0 else any_photo for photo in photos[snapshot, compared]]
 
-    strongest: list[Drawn] = []
+    strongest: list[SnapshotDrawing] = []
     fixed: list[Pictures] = []
     neighbours = np.zeros(0, np.float32)
     for snapshot in range(len(tops)):
@@ -153,7 +153,7 @@ def layer_evolution(
         mine = drawn.part(slice(0, k))
         # The way down scales with what it starts from, so a picture from the activation needs no second one.
         strength = np.where(photos[snapshot, compared] >= 0, mine.activations, 0).astype(np.float32)
-        strongest.append(Drawn(mine.pictures * strength[:, None, None, None], mine.activations, mine.patches))
+        strongest.append(SnapshotDrawing(mine.pictures * strength[:, None, None, None], mine.activations, mine.patches))
     lively = photos[end, compared] >= 0  # of a dead map there is no strongest photo to stay with
     nothing = np.full(k, np.nan)
     weights = [_weights(network.module.get_submodule(layer)) for network in draughtsman.networks]

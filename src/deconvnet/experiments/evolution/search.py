@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from deconvnet.data import Photos, Skipped, read_many
+from deconvnet.data import Photos, UnreadablePhoto, read_many
 from deconvnet.errors import DataError
 from deconvnet.mining import Miner
+from deconvnet.mining.record import LayerTop
 from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import Photo
-from deconvnet.runs.top import LayerTop
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -37,7 +37,7 @@ class Search:
         Photos seen.
     any_photo : int
         Index of one that can be read.
-    skipped : list of Skipped
+    skipped : list of UnreadablePhoto
         Photos that cannot.
     seconds : float
         In the networks and in keeping the strongest.
@@ -55,7 +55,7 @@ class Search:
             raise DataError("there is no photo to look for activations in: give at least one.")
         self._networks, self._layers, self._photos = networks, layers, photos
         self._batch_size, self._threads = batch_size, threads
-        self.skipped: list[Skipped] = []
+        self.skipped: list[UnreadablePhoto] = []
         self.seconds = 0.0
         self.count, self.any_photo = 0, 0
 
@@ -83,7 +83,7 @@ class Search:
         indices: list[int] = []
         views: list[Pixels] = []
         for index, view in self._views():
-            if isinstance(view, Skipped):
+            if isinstance(view, UnreadablePhoto):
                 self.skipped.append(view)
                 continue
             indices.append(index)
@@ -94,7 +94,7 @@ class Search:
         if indices:
             yield indices, views
 
-    def _views(self) -> Iterator[tuple[int, Pixels | Skipped]]:
+    def _views(self) -> Iterator[tuple[int, Pixels | UnreadablePhoto]]:
         see = self._networks[-1].view
         if isinstance(self._photos, Photos):
             every = range(len(self._photos))

@@ -1,6 +1,5 @@
-"""How far features move when a photo is moved, enlarged or turned: Figure 5."""
+"""Figure 5: how far features move when a photo is moved, enlarged or turned."""
 
-from deconvnet.experiments.invariance.curves import Invariance, invariance
-from deconvnet.experiments.invariance.transformations import PAPER
+import lazy_loader
 
-__all__ = ["PAPER", "Invariance", "invariance"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

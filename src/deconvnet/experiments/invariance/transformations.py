@@ -11,9 +11,9 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from deconvnet.errors import OptionError
-from deconvnet.experiments.fills import make_fill
 from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import INTERPOLATIONS, Photo, center_crop, shortest_side
+from deconvnet.perturbations.fills import make_fill
 
 PAPER_SIDE = 224  # px; the paper's ranges in pixels are for this input
 PAPER = ("vertical", "scale", "rotation")  # Fig. 5, rows a to c
@@ -118,7 +118,7 @@ def parse_all(texts: Sequence[str], input_size: int) -> tuple[Transformation, ..
     return found
 
 
-class Transformable:
+class TransformablePhoto:
     """A photo that is about to be transformed.
 
     The photo is resized as the network's preprocessing does, then transformed, and only then cropped: what moves into
@@ -133,7 +133,7 @@ class Transformable:
     fill : str
         What lies beyond the photo: ``"mean"``, the colour that the preprocessing subtracts; ``"edge"``, its outermost
         pixels repeated; ``"reflect"``, its mirror image; or a colour that
-        :func:`deconvnet.experiments.fills.make_fill` knows.
+        :func:`deconvnet.perturbations.fills.make_fill` knows.
     """
 
     def __init__(self, network: Network, photo: Photo, fill: str = "mean") -> None:

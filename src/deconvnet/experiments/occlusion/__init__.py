@@ -1,6 +1,5 @@
-"""Cover a part of a photo at a time: Figure 7, and how well its order of pixels holds."""
+"""Figure 7: a square slides over a photo, and what the network answers."""
 
-from deconvnet.experiments.occlusion.deletion import faithfulness
-from deconvnet.experiments.occlusion.maps import Occluder, Occlusion, Step, class_index, occlude, recorded_layer
+import lazy_loader
 
-__all__ = ["Occluder", "Occlusion", "Step", "class_index", "faithfulness", "occlude", "recorded_layer"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

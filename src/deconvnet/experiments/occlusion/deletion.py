@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from deconvnet.errors import OptionError
-from deconvnet.experiments.fills import make_fill
+from deconvnet.experiments.occlusion.faithfulness_record import ORDERS, Faithfulness
+from deconvnet.experiments.occlusion.record import OcclusionMap
 from deconvnet.networks import Network
-from deconvnet.runs.faithfulness import ORDERS, Faithfulness
-from deconvnet.runs.occlusion import OcclusionMap
+from deconvnet.perturbations.fills import make_fill
 
 _BATCH = 16
 

@@ -1,6 +1,5 @@
-"""How well features serve other photos and other classes: Tables 4 to 7."""
+"""Tables 4 to 7 and Figure 9: how well features serve other photos and other classes."""
 
-from deconvnet.experiments.transfer.labels import read_labels
-from deconvnet.experiments.transfer.tables import Scratch, Transfer, split_fold, transfer, transfer_labels
+import lazy_loader
 
-__all__ = ["Scratch", "Transfer", "read_labels", "split_fold", "transfer", "transfer_labels"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

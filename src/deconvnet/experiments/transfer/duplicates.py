@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deconvnet.data import Photos, Skipped, read_many
+from deconvnet.data import Photos, UnreadablePhoto, read_many
 from deconvnet.errors import OptionError
-from deconvnet.runs.transfer import Duplicate
+from deconvnet.experiments.transfer.record import Duplicate
 
 SIDE = 32
 THRESHOLD = 0.95
@@ -137,7 +137,7 @@ def _thumbnails(
     read = read_many(photos, indices, threads=1, ahead=64, shortest=2 * SIDE, then=thumbnail)
     waiting = 0
     for index, vector in read:
-        if not isinstance(vector, Skipped):
+        if not isinstance(vector, UnreadablePhoto):
             vectors.append(vector)
             kept.append(index)
         waiting += 1

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from deconvnet.data import Photos, Skipped, read_many
+from deconvnet.data import Photos, UnreadablePhoto, read_many
 from deconvnet.errors import DataError, OptionError
-from deconvnet.experiments.layers import layer_rows
-from deconvnet.experiments.responses import checked_layers, responses
+from deconvnet.experiments.transfer.record import Layer
 from deconvnet.experiments.transfer.stages import stage_ends
+from deconvnet.features.responses import checked_layers, responses
 from deconvnet.networks import Network
-from deconvnet.runs.transfer import Layer
+from deconvnet.networks.layers import layer_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +32,14 @@ class LayerFeatures:
         One a layer.
     indices : ndarray of int64, (N,)
         The photos that could be read, ascending.
-    unreadable : tuple of Skipped
+    unreadable : tuple of UnreadablePhoto
     forward_seconds : float
     """
 
     layers: tuple[Layer, ...]
     vectors: tuple[npt.NDArray[np.float32], ...]
     indices: npt.NDArray[np.int64]
-    unreadable: tuple[Skipped, ...]
+    unreadable: tuple[UnreadablePhoto, ...]
     forward_seconds: float
 
 
@@ -96,13 +96,13 @@ def layer_features(
     DataError
         If no photo can be read.
     ModelError
-        If a layer gives no features; see :func:`deconvnet.experiments.responses.responses`.
+        If a layer gives no features; see :func:`deconvnet.features.responses.responses`.
     """
     if batch_size < 1:
         raise OptionError(f"batch_size must be at least 1, not {batch_size}.")
     parts: list[list[npt.NDArray[np.float32]]] = [[] for _ in layers]
     kept: list[int] = []
-    unreadable: list[Skipped] = []
+    unreadable: list[UnreadablePhoto] = []
     views: list[npt.NDArray[np.uint8]] = []
     seconds = 0.0
 
@@ -118,7 +118,7 @@ def layer_features(
 
     ready = read_many(photos, range(len(photos)), threads=1, ahead=batch_size, then=network.view)
     for done, (index, view) in enumerate(ready, start=1):
-        if isinstance(view, Skipped):
+        if isinstance(view, UnreadablePhoto):
             unreadable.append(view)
         else:
             kept.append(index)

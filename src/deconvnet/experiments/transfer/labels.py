@@ -19,7 +19,7 @@ COLUMNS = ("photo", "label")
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class LabelTable:
     """Which labels photos have.
 
     Attributes
@@ -36,7 +36,7 @@ class Labelled:
     has: npt.NDArray[np.bool_]
 
 
-def read_labels(path: str | os.PathLike[str]) -> Labelled:
+def read_labels(path: str | os.PathLike[str]) -> LabelTable:
     """Read a table of labels.
 
     Parameters
@@ -71,7 +71,7 @@ def read_labels(path: str | os.PathLike[str]) -> Labelled:
     return labelled([(photo, label) for _, photo, label in pairs], str(path))
 
 
-def labelled(pairs: Sequence[tuple[str, str]], name: str = "the table") -> Labelled:
+def labelled(pairs: Sequence[tuple[str, str]], name: str = "the table") -> LabelTable:
     """Labels from pairs of photo and label; see :func:`read_labels`."""
     photos = tuple(dict.fromkeys(photo for photo, _ in pairs))
     labels = tuple(sorted({label for _, label in pairs}))
@@ -81,10 +81,10 @@ def labelled(pairs: Sequence[tuple[str, str]], name: str = "the table") -> Label
     has = np.zeros((len(photos), len(labels)), bool)
     for photo, label in pairs:
         has[rows[photo], columns[label]] = True
-    return Labelled(photos, labels, has)
+    return LabelTable(photos, labels, has)
 
 
-def places(labels: Labelled, photos: Photos) -> npt.NDArray[np.int64]:
+def places(labels: LabelTable, photos: Photos) -> npt.NDArray[np.int64]:
     """Where the labelled photos lie in the data, (N,).
 
     Raises

@@ -37,7 +37,7 @@ class Classifier(Protocol):
 
 
 @dataclass(frozen=True)
-class Standardised:
+class FeatureScaling:
     """Training and test features ready for a classifier: (N, F) and (M, F), F at most N."""
 
     train: Matrix
@@ -58,7 +58,7 @@ def check_classifiers(kinds: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(kinds)) or CLASSIFIERS
 
 
-def standardise(train: npt.NDArray[np.floating], test: npt.NDArray[np.floating], layer: str) -> Standardised:
+def standardise(train: npt.NDArray[np.floating], test: npt.NDArray[np.floating], layer: str) -> FeatureScaling:
     """Bring features to the training photos' mean 0 and deviation 1, and to few dimensions.
 
     Parameters
@@ -90,12 +90,12 @@ def standardise(train: npt.NDArray[np.floating], test: npt.NDArray[np.floating],
         ]
 
     if ready.shape[1] <= len(ready):
-        return Standardised(ready, np.concatenate(others()))
+        return FeatureScaling(ready, np.concatenate(others()))
     values, vectors = np.linalg.eigh(ready @ ready.T)
     kept = values > 1e-10 * values[-1]
     lengths = np.sqrt(values[kept])
     turn = vectors[:, kept] / lengths  # training photos, times this: an orthonormal basis of their span
-    return Standardised(vectors[:, kept] * lengths, np.concatenate([(part @ ready.T) @ turn for part in others()]))
+    return FeatureScaling(vectors[:, kept] * lengths, np.concatenate([(part @ ready.T) @ turn for part in others()]))
 
 
 def fitted(kind: str, c: float, features: Matrix, labels: Labels) -> Classifier:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from deconvnet.errors import OptionError
-from deconvnet.experiments.layers import layer_rows
 from deconvnet.networks import LayerRow, Network
+from deconvnet.networks.layers import layer_rows
 
 _PASSING = nn.Dropout | nn.Dropout2d | nn.Flatten | nn.Identity | nn.ZeroPad2d  # give on what they got
 _FOLLOWING = nn.BatchNorm2d | nn.BatchNorm1d | nn.LayerNorm | nn.GroupNorm | nn.PReLU  # have weights and start nothing

@@ -1,0 +1,123 @@
+"""``deconvnet ablate``: Table 3, what removing or resizing layers does to the errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from deconvnet.data import Photos
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("ablate")(ablate)
+
+
+def ablate(
+    recipe: Annotated[str, typer.Argument(help="A recipe from `deconvnet recipes`.")],
+    data: Annotated[Path, typer.Option(help="Folder or zip of CLASS/photo.jpg.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; trainings that are in it are gone on with.")] = Path(
+        "runs/ablate"
+    ),
+    seeds: Annotated[int, typer.Option(help="How often each variant is trained.")] = 3,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="base, remove-3-4, remove-7, remove-6-7, remove-3-4-6-7, fc-half, fc-double, wide or wide-fc-double; "
+            "may be repeated. All unless given."
+        ),
+    ] = None,
+    network: Annotated[str | None, typer.Option(help="Another network than the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Another number of epochs.")] = None,
+    size: Annotated[int | None, typer.Option(help="One input size for all epochs, in pixels.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Another number of photos a step.")] = None,
+    fc_width: Annotated[int | None, typer.Option(help="Another number of units in fc6 and fc7.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Only so many classes, evenly taken.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of torch; all cores unless given.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    overwrite: Annotated[bool, typer.Option(help="Remove an earlier run with all its trainings.")] = False,
+) -> None:
+    """Train the variants of the paper's Table 3. Ctrl-C loses at most one epoch; the same command goes on."""
+    import torch
+
+    from deconvnet.data import open_photos
+    from deconvnet.errors import OptionError
+    from deconvnet.experiments.ablation.measure import ablate as run_all
+    from deconvnet.figures import save_figure
+    from deconvnet.terminal.progress import bar
+    from deconvnet.training import Step, Watcher
+    from deconvnet.training import recipe as find
+
+    plan = find(recipe).changed(network=network, epochs=epochs, size=size, batch_size=batch_size)
+    if fc_width is not None:
+        plan = plan.changed(options={"fc_width": fc_width})
+    if threads is not None:
+        if threads < 1:
+            raise OptionError(f"--threads must be at least 1, not {threads}.")
+        torch.set_num_threads(threads)
+    photos = _some(open_photos(data).exclude(exclude or []), classes)
+    with bar() as shown:
+        task = shown.add_task("reading photos", total=None, note="")
+        now = ""
+
+        def begin(title: str, seed: int, done: int, total: int) -> None:
+            nonlocal now
+            now = f"{done + 1}/{total} {title}, seed {seed}"
+            shown.update(task, description=now, completed=0, total=None, note="")
+
+        def step(s: Step) -> None:
+            note = f"epoch {s.epoch}/{s.epochs}  loss {s.loss:.3f}  {s.images_per_second:.0f} img/s"
+            shown.update(task, description=now, completed=s.batch, total=s.batches, note=note)
+
+        def epoch(m: Mapping[str, Any]) -> None:
+            if m["epoch"] == plan.epochs:
+                shown.console.print(f"{now}: held out top-1 {m['val_top1']:.1%}", highlight=False, soft_wrap=True)
+
+        try:
+            result = run_all(
+                plan,
+                photos,
+                out,
+                seeds=seeds,
+                names=variant,
+                device=device,
+                overwrite=overwrite,
+                watcher=Watcher(step=step, epoch=epoch),
+                progress=begin,
+            )
+        except KeyboardInterrupt:
+            shown.stop()
+            typer.echo(f"interrupted; the trainings are in {out}: the same command goes on.", err=True)
+            raise typer.Exit(130) from None
+    typer.echo(
+        f"{result.network}, recipe {result.recipe}, {result.epochs} epochs at {result.size} px: "
+        f"{result.train_photos:,} training and {result.held_out_photos:,} held-out photos in {result.classes} "
+        f"classes of {result.data}, "
+        f"{len(result.seeds)} seed{'s' * (len(result.seeds) > 1)}"
+    )
+    typer.echo(result.table())
+    typer.echo(
+        "to base: change of the held-out error, seed by seed; paper: ImageNet 2012 validation, its own network where "
+        "it printed the row, else its replication of Krizhevsky et al."
+    )
+    typer.echo(f"{result.seconds.sum() / 60:.1f} minutes of training.")
+    typer.echo(f"The picture is {save_figure(result.plot(), out / 'ablation.png')}.")
+
+
+def _some(photos: Photos, count: int | None) -> Photos:
+    """Photos of so many classes, evenly taken in alphabetical order."""
+    import numpy as np
+
+    from deconvnet.errors import OptionError
+
+    if count is None:
+        return photos
+    if not 2 <= count <= len(photos.classes):
+        raise OptionError(f"--classes lies between 2 and the {len(photos.classes)} that there are, not {count}.")
+    chosen = set(np.linspace(0, len(photos.classes) - 1, count).round().astype(int).tolist())
+    return photos.exclude([name for i, name in enumerate(photos.classes) if i not in chosen])

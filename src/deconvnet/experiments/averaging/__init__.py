@@ -1,0 +1,5 @@
+"""Table 2: several networks' class probabilities averaged."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+"""Networks side by side: size, work, speed, accuracy and first layers."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+"""Section 4.1 and Figure 6: what is wrong with a network's filters and maps."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,87 @@
+"""``deconvnet diagnose``: what is wrong with a network's filters and maps (Sec. 4.1, Fig. 6)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from deconvnet.experiments.diagnosis.record import DiagnosisRecord
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("diagnose")(diagnose)
+
+
+def diagnose(
+    network: Annotated[
+        list[str],
+        typer.Argument(
+            help="One to four: built-in networks, weights files, torchvision:NAME, timm:NAME, FILE.py:NAME."
+        ),
+    ],
+    data: Annotated[Path | None, typer.Option(help="A folder or zip of photos; without it, filters only.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
+    photos: Annotated[int, typer.Option(help="So many photos, drawn at random.")] = 300,
+    probe: Annotated[int, typer.Option(help="So many of them for strided layers and shifts.")] = 48,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    weights: Annotated[
+        str, typer.Option(help="A weights file instead of the shipped weights (one network).")
+    ] = "shipped",
+    out: Annotated[Path, typer.Option(help="Folder of the run; the picture is in it.")] = Path("diagnosis"),
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+) -> None:
+    """Look for dead maps, gaps in frequency, aliasing, duplicates and noise; say what helps."""
+    from deconvnet.data import open_photos
+    from deconvnet.errors import OptionError, RunError
+    from deconvnet.experiments.diagnosis.figure import MOST, diagnosis_figure
+    from deconvnet.experiments.diagnosis.measure import diagnose as measure
+    from deconvnet.experiments.diagnosis.measure import save_diagnoses
+    from deconvnet.experiments.diagnosis.record import KIND
+    from deconvnet.figures import save_figure
+    from deconvnet.networks import load
+    from deconvnet.terminal.pictures import check_picture
+    from deconvnet.terminal.progress import bar
+
+    if len(network) > MOST:
+        raise OptionError(f"at most {MOST} networks are diagnosed side by side, not {len(network)}.")
+    if weights != "shipped" and len(network) > 1:
+        raise OptionError("--weights belongs to one network: name weights files in place of the networks.")
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
+        raise RunError(f"{out} is not empty: name another folder with --out, or replace a {KIND} run with --overwrite.")
+    if exclude and data is None:
+        raise OptionError("--exclude leaves classes of the photos out: give photos with --data.")
+    check_picture(Path("diagnosis.png"))
+    networks = [load(name, weights) for name in network]
+    found = None if data is None else open_photos(data)
+    if found is not None and exclude:
+        found = found.exclude(exclude)
+    records = []
+    with bar() as shown:
+        task = shown.add_task("", total=None, note="")
+        for each in networks:
+
+            def tell(what: str, done: int, total: int, name: str = each.name) -> None:
+                shown.update(task, description=f"{name}: {what}", completed=done, total=total)
+
+            records.append(measure(each, found, sample=photos, probe=probe, seed=seed, progress=tell))
+    save_diagnoses(records, out, overwrite=overwrite)
+    save_figure(diagnosis_figure(records), out / "diagnosis.png")
+    for record in records:
+        _tell(record)
+    if data is None:
+        typer.echo("Without --data only filters were looked at: dead maps, aliasing and shifts need photos.")
+    typer.echo(f"The run and its picture are in {out}.")
+
+
+def _tell(record: DiagnosisRecord) -> None:
+    typer.echo(record.title)
+    for finding in record.findings:
+        typer.echo(f"  {'ok ' if finding.healthy else '!! '} {finding.topic}: {finding.says} {finding.remedy}".rstrip())
+    for layer in record.maps:
+        if len(layer.dead):
+            listed = ", ".join(str(int(c)) for c in layer.dead[:12]) + (" ..." if len(layer.dead) > 12 else "")
+            typer.echo(f"      dead in {layer.layer}: {listed}")

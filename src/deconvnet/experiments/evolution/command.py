@@ -1,0 +1,166 @@
+"""``deconvnet evolve``: Figure 4, how features develop through training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from deconvnet.experiments.evolution import Evolution
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("evolve")(evolve)
+
+
+def evolve(
+    source: Annotated[
+        list[Path] | None,
+        typer.Argument(help="A run of `deconvnet train`, a folder of weights files, or weights files, oldest first."),
+    ] = None,
+    weights: Annotated[list[Path] | None, typer.Option(help="The first of several weights files.")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Of weights files that do not say it: torchvision:NAME, FILE.py:NAME, ...")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="With --network: the number of classes it was built with.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="With --network: side of its input in pixels.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Photos: a folder, zip or tar. A training run says itself where they lay.")
+    ] = None,
+    sample: Annotated[int | None, typer.Option(help="Look at so many photos only, drawn at random.")] = None,
+    layer: Annotated[
+        list[str] | None, typer.Option("--layer", "--layers", help="May be repeated. Convolutions unless given.")
+    ] = None,
+    unit: Annotated[
+        list[str] | None, typer.Option("--unit", help="A map such as conv5:17 instead of random ones; repeatable.")
+    ] = None,
+    maps: Annotated[int, typer.Option(help="Random maps to draw, by layer.")] = 6,
+    compare: Annotated[int, typer.Option(help="Maps whose projections are compared, by layer.")] = 24,
+    seed: Annotated[int, typer.Option(help="Decides which maps, and which photos of --sample.")] = 0,
+    batch_size: Annotated[int, typer.Option(help="Photos a pass.")] = 32,
+    threads: Annotated[int, typer.Option(help="Threads that decode photos.")] = 2,
+    rule: Annotated[str, typer.Option(help="deconvnet, guided or gradient.")] = "deconvnet",
+    unpool: Annotated[str, typer.Option(help="sum, place or mean.")] = "sum",
+    lrn: Annotated[str, typer.Option(help="identity or grad.")] = "identity",
+    activations: Annotated[str, typer.Option(help="Other activations than ReLU: refuse, gradient or relu.")] = "refuse",
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/evolution"),
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+) -> None:
+    """Draw the paper's Figure 4: what maps look for, snapshot by snapshot, and how fast each layer settles."""
+    from deconvnet.errors import OptionError
+    from deconvnet.experiments.evolution import evolution
+    from deconvnet.experiments.evolution.record import KIND
+    from deconvnet.figures import save_figure
+    from deconvnet.terminal.places import check_place
+    from deconvnet.terminal.progress import bar
+    from deconvnet.training.snapshots import find_snapshots, load_snapshots
+
+    check_place(out, KIND, overwrite)
+    sources = [*(weights or []), *(source or [])]
+    if not sources:
+        raise OptionError("nothing to follow: name a training run, a folder of weights files, or several of these.")
+    found = find_snapshots(sources)
+    given: dict[str, Any] = {"num_classes": classes, "input_size": size}
+    options = {key: value for key, value in given.items() if value is not None}
+    photos, address, photo_set = _photos(sources[0], data, sample, seed)
+    networks = load_snapshots(found, network, **options)
+    typer.echo(f"{len(networks)} snapshots of {networks[-1].title}: {found.axis} {', '.join(found.labels)}.")
+    with bar() as shown:
+        task = shown.add_task("searching", total=None, note="")
+        result = evolution(
+            networks,
+            photos,
+            labels=found.labels,
+            axis=found.axis,
+            layers=layer,
+            units=unit,
+            maps=maps,
+            compare=compare,
+            seed=seed,
+            batch_size=batch_size,
+            threads=threads,
+            photo_set=photo_set,
+            rule=rule,
+            unpool=unpool,
+            lrn=lrn,
+            activations=activations,
+            progress=lambda done, total: shown.update(task, completed=done, total=total),
+        )
+    files = {str(each.path.resolve()): net.fingerprint for each, net in zip(found.files, networks, strict=True)}
+    run = result.save(out, inputs={"weights_sha256": files, "data": address}, overwrite=overwrite)
+    pictures = [
+        save_figure(result.plot(), run.path / "evolution.png"),
+        save_figure(result.plot_convergence(), run.path / "convergence.png"),
+    ]
+    _tell(result)
+    typer.echo(f"The pictures are {pictures[0]} and {pictures[1]}.")
+
+
+def _photos(source: Path, data: str | None, sample: int | None, seed: int) -> tuple[Any, str, str]:
+    """Photos, where they lie, and what to call them."""
+    import numpy as np
+
+    from deconvnet.data import Photos, open_photos
+    from deconvnet.errors import OptionError
+    from deconvnet.experiments.evolution import training_photos
+    from deconvnet.runs import Run
+
+    if sample is not None and sample < 1:
+        raise OptionError(f"--sample must be at least 1, not {sample}.")
+    if (source / "manifest.json").is_file():
+        found = training_photos(Run.open(source, "train"), data)
+        photos, address, said = found.photos, found.address, "training photos"
+    elif data is None:
+        raise OptionError("weights files do not say what they learned from: name photos with --data.")
+    else:
+        photos, said = open_photos(data), "photos"
+        address = photos.address
+    if sample is not None and sample < len(photos):
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(photos))[:sample])
+        photos = photos.subset(chosen) if isinstance(photos, Photos) else [photos[int(i)] for i in chosen]
+    return photos, address, said
+
+
+def _tell(result: Evolution) -> None:
+    def cell(value: float | str | None, form: str, width: int) -> str:
+        words = "-" if value is None else value if isinstance(value, str) else format(value, form)
+        return f" {words:>{width}}"
+
+    typer.echo("")
+    typer.echo(f"{'':14} {'weights':>15} {'same unit':>15} {'two':>6} {'photo changed':>13} {'strongest':>15}")
+    typer.echo(
+        f"{'layer':14} {'first':>7} {'settled':>7} {'first':>7} {'settled':>7} {'maps':>6} {'mean':>6} {'last':>6} "
+        f"{'stayed':>7} {'changed':>7} {'dead':>5}"
+    )
+    for each in result.summary():
+        typer.echo(
+            f"{each.layer:14}"
+            + cell(each.weights_first, ".2f", 7)
+            + cell(each.weights, "", 7)
+            + cell(each.projections_first, ".2f", 7)
+            + cell(each.projections, "", 7)
+            + cell(each.floor, ".2f", 6)
+            + cell(each.jumps, ".0%", 6)
+            + cell(each.last_jumps, ".0%", 6)
+            + cell(each.stayed, ".2f", 7)
+            + cell(each.changed, ".2f", 7)
+            + f" {each.dead:>5}"
+        )
+    typer.echo(
+        f"\nfirst: cosine of the first snapshot with the last; settled: the {result.axis} from which on it stays at "
+        "0.9 or above; same unit: its projections of one photo and position; two maps: the same cosine between "
+        "different maps; photo changed: share of maps whose strongest photo is another than a snapshot before; "
+        "strongest: cosine of a map's strongest projection with the one before, where its photo stayed and where it "
+        "changed; dead: maps that no photo activates at the end."
+    )
+    if result.skipped:
+        typer.echo(f"photos that could not be read: {len(result.skipped)}, the first {result.skipped[0]}")
+    typer.echo(
+        f"{result.photos} {result.photo_set} in {len(result.snapshots)} snapshots: {result.forward_seconds:.1f} s in "
+        f"the search of {result.seconds:.1f} s in all."
+    )

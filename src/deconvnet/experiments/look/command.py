@@ -1,0 +1,80 @@
+"""``deconvnet demo``: the main job, on sample photos or on one's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from deconvnet.experiments.look.measure import LookPhoto, Skip
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    photos: Annotated[Path | None, typer.Option(help="A photo, folder or zip; sample photos unless given.")] = None,
+    network: Annotated[
+        str, typer.Option(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
+    ] = "zfnet",
+    out: Annotated[Path, typer.Option(help="Folder of the run and its page.")] = Path("runs/demo"),
+    top: Annotated[int, typer.Option(help="Strongest maps of each layer.")] = 6,
+    limit: Annotated[int, typer.Option(help="At most so many photos.")] = 24,
+    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
+    activations: Annotated[str, typer.Option(help="Other activations than ReLU: refuse, gradient or relu.")] = "refuse",
+) -> None:
+    """Look at photos through a trained network: predictions, strongest maps, their projections, on one page."""
+    started = time.monotonic()
+    from deconvnet.errors import OptionError
+
+    if limit < 1:
+        raise OptionError(f"--limit must be at least 1, not {limit}.")
+    if photos is not None and photos.resolve().is_relative_to(out.resolve()):
+        raise OptionError(f"the photos {photos} lie in the run's own folder {out}: give another --out.")
+    typer.echo("loading ...")
+    from deconvnet.experiments.look import write_look_page
+    from deconvnet.experiments.look.measure import LookResult, look
+    from deconvnet.networks import load
+
+    found = load(network, weights)
+    typer.echo(f"{found.title}: {found.parameters:,} parameters, {len(found.classes)} classes")
+
+    def tell(result: LookResult) -> None:
+        said = ", ".join(f"{name} {value:.0%}" for name, value in result.predictions[:3])
+        firsts: dict[str, str] = {}
+        for unit in result.units:
+            firsts.setdefault(unit.layer, str(unit))
+        typer.echo(f"{result.photo.name:20} {said}")
+        typer.echo(f"{'':20} strongest: {'  '.join(firsts.values()) or 'no map is active'}")
+
+    shown = _photos(photos, limit)
+    run = look(found, shown, out, top=top, activations=activations, overwrite=True, progress=tell)
+    skipped = run.json("look")["skipped"]
+    if skipped:
+        typer.echo(f"photos that could not be read and were left out: {len(skipped)}")
+    for skip in skipped:
+        typer.echo(f"  {skip['name']}: {skip['why']}")
+    page = write_look_page(run)
+    typer.echo(f"done in {time.monotonic() - started:.0f} s. Open {page.resolve()} in a browser.")
+
+
+def _photos(source: Path | None, limit: int) -> Iterator[LookPhoto | Skip]:
+    from deconvnet.data import UnreadablePhoto, open_photos, read_many, sample_photos
+    from deconvnet.experiments.look.measure import LookPhoto, Skip
+
+    if source is None:
+        for sample in sample_photos():
+            yield LookPhoto(sample.name, f"scikit-image: {sample.source}", sample.pixels)
+        return
+    found = open_photos(source)
+    if len(found) > limit:
+        typer.echo(f"{source} holds {len(found)} photos; the first {limit} are shown (--limit for more).")
+    for index, photo in read_many(found, range(min(limit, len(found)))):
+        name = found.names[index]
+        yield Skip(name, photo.why) if isinstance(photo, UnreadablePhoto) else LookPhoto(name, "", photo)

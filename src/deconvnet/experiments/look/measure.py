@@ -1,0 +1,260 @@
+"""A first look into a network: what it says of each photo, and the strongest maps of each layer, projected.
+
+Command: ``deconvnet demo`` (sample photos) or ``deconvnet demo --photos FOLDER``; about a second a photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from deconvnet.errors import DataError, OptionError
+from deconvnet.figures import display, display_scale, filters_image
+from deconvnet.networks import Network
+from deconvnet.networks.layers import check_layers, convolutions, layer_rows
+from deconvnet.photo_projections.project import PhotoProjections, project, strongest_units
+from deconvnet.projection import Projections
+from deconvnet.runs import Run, Unit
+
+_LAYERS = 8  # at most so many unless layers are named
+
+
+@dataclass(frozen=True, eq=False)
+class LookPhoto:
+    """A photo to look at: name, where it comes from, and its pixels (uint8 H x W x 3)."""
+
+    name: str
+    source: str
+    pixels: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A photo that cannot be read, and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class LookResult:
+    """What was seen in one photo.
+
+    Attributes
+    ----------
+    photo : LookPhoto
+    predictions : list of (class name, probability)
+        The five most probable classes.
+    units : tuple of Unit
+        The strongest maps, layer by layer, each at its strongest position; only active ones.
+    view : ndarray of uint8, (H, W, 3)
+        The pixels that the network saw.
+    projections : PhotoProjections or None
+        Of these units; ``None`` if no map is active.
+    """
+
+    photo: LookPhoto
+    predictions: list[tuple[str, float]]
+    units: tuple[Unit, ...]
+    view: npt.NDArray[np.uint8]
+    projections: PhotoProjections | None
+
+
+@dataclass
+class _Record:
+    photos: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+
+
+def look(
+    network: Network,
+    photos: Iterable[LookPhoto | Skip],
+    out: Path | str,
+    *,
+    layers: Sequence[str] | None = None,
+    top: int = 6,
+    rule: str = "deconvnet",
+    unpool: str = "sum",
+    lrn: str = "identity",
+    activations: str = "refuse",
+    overwrite: bool = False,
+    progress: Callable[[LookResult], None] | None = None,
+) -> Run:
+    """Look at photos through a network and write a run for the report.
+
+    Parameters
+    ----------
+    network : Network
+    photos : iterable of LookPhoto or Skip
+        Read one at a time; those that cannot be read are counted and named.
+    out : path
+        Folder of the run.
+    layers : sequence of str, optional
+        Layers to look into; unless given, all convolutional ones, or eight spread evenly over them if there are more.
+    top : int
+        Strongest maps a layer.
+    rule, unpool, lrn, activations : str
+        Settings of the deconvnet; see :func:`deconvnet.projection.project`.
+    overwrite : bool
+        Replace an earlier run of this kind in ``out``, once a first photo has been read and seen.
+    progress : callable(LookResult), optional
+        Called after each photo.
+
+    Returns
+    -------
+    Run
+        With ``look.json`` and its pictures.
+
+    Raises
+    ------
+    DataError
+        If no photo can be read; nothing is written then.
+    OptionError
+        If ``top`` is less than 1 or a setting is not known.
+    RunError
+        If ``out`` holds something else.
+    UnknownNameError
+        If a layer does not exist.
+    """
+    layers = list(dict.fromkeys(layers)) if layers is not None else _spread(convolutions(network))
+    check_layers(network, layers)
+    if top < 1:
+        raise OptionError(f"top must be at least 1, not {top}.")
+    rules = {"rule": rule, "unpool": unpool, "lrn": lrn, "activations": activations}
+    settings = {**rules, "top": top, "layers": layers}
+    inputs = {"network": network.name, "card": dict(network.card)}
+    fields = {row.name: row.receptive_field for row in layer_rows(network) if row.name in layers}
+    run: Run | None = None
+    record = _Record()
+    for photo in photos:
+        if isinstance(photo, Skip):
+            record.skipped.append({"name": photo.name, "why": photo.why})
+            continue
+        result = _look_at(network, photo, layers, top, rules)
+        if run is None:  # only now: an earlier run is not cleared for photos that cannot be read
+            run = Run.create(out, "look", settings, inputs, overwrite=overwrite)
+        record.photos.append(_save_photo(run, result, layers, fields, len(record.photos)))
+        if progress is not None:
+            progress(result)
+    if run is None:
+        named = "; ".join(f"{s['name']}: {s['why']}" for s in record.skipped[:3]) or "there was none"
+        raise DataError(f"no photo could be read ({named}): give at least one photo that a viewer opens.")
+    filters = _first_filters(network)
+    if filters is not None:
+        run.save_image("filters", filters_image(filters))
+    run.save_json(
+        "look",
+        {
+            "network": network_record(network),
+            "settings": settings,
+            "filters": "filters.png" if filters is not None else None,
+            "photos": record.photos,
+            "skipped": record.skipped,
+        },
+    )
+    run.finish()
+    return run
+
+
+def network_record(network: Network) -> dict[str, Any]:
+    """What a reader must know of the network."""
+    card = network.card
+    return {
+        "name": network.name,
+        "title": card.get("title", network.name),
+        "classes": len(network.classes),
+        "parameters": network.parameters,
+        "input_size": list(network.input_shape[1:]),
+        "trained_on": card.get("data", ""),
+        "accuracy": card.get("accuracy") or _accuracy(card),
+        "weights": card.get("weights", ""),
+    }
+
+
+def _accuracy(card: Mapping[str, Any]) -> str:
+    """The accuracy that training wrote on the card, in words."""
+    try:
+        top1, per_class, count = (card[f"held_out_{key}"] for key in ("top1", "per_class", "photos"))
+    except KeyError:
+        return ""
+    return f"top-1 {top1:.1%}, mean over classes {per_class:.1%}, on {count} held-out photos"
+
+
+def _look_at(network: Network, photo: LookPhoto, layers: list[str], top: int, rules: dict[str, str]) -> LookResult:
+    probabilities = network.probabilities([photo.pixels])[0]
+    best = np.argsort(-probabilities, kind="stable")[:5]
+    view = network.view(photo.pixels)
+    units = strongest_units(network, view, layers, top)
+    projections = project(network, [photo.pixels], units, **rules) if units else None
+    assert not isinstance(projections, Projections)  # it was given a photo, not a tensor
+    predictions = [(network.classes[i], float(probabilities[i])) for i in best]
+    return LookResult(photo, predictions, tuple(units), view, projections)
+
+
+def _spread(layers: list[str]) -> list[str]:
+    """All layers, or some from the first to the last where there are many."""
+    if len(layers) <= _LAYERS:
+        return layers
+    return [layers[round(i * (len(layers) - 1) / (_LAYERS - 1))] for i in range(_LAYERS)]
+
+
+def _save_photo(
+    run: Run,
+    result: LookResult,
+    layers: list[str],
+    fields: Mapping[str, int | tuple[int, int] | None],
+    number: int,
+) -> dict[str, Any]:
+    """Write a photo's pictures and give its entry in the record."""
+    base = f"photos/{number:03d}"
+    view = result.view
+    run.save_image(base, view)
+    entries: dict[str, list[dict[str, Any]]] = {layer: [] for layer in layers}
+    shown = result.projections
+    for i, unit in enumerate(shown.projections.units if shown is not None else ()):
+        assert shown is not None
+        p = shown.projections
+        name = f"{base}-{unit.layer}-{unit.channel:04d}"
+        projection, patch = shown.projection(i), shown.patch(i)
+        run.save_image(f"{name}-projection", display(projection))
+        run.save_image(f"{name}-patch", patch)
+        box = p.boxes[i] or (0, 0, *view.shape[:2])
+        entries[unit.layer].append(
+            {
+                "unit": str(unit),
+                "activation": float(p.activations[i]),
+                "box": list(box),
+                "projection": f"{name}-projection.png",
+                "patch": f"{name}-patch.png",
+                "scale": float(display_scale(projection)),
+            }
+        )
+    return {
+        "name": result.photo.name,
+        "source": result.photo.source,
+        "view": f"{base}.png",
+        "predictions": [{"class": name, "probability": value} for name, value in result.predictions],
+        "layers": [
+            {"layer": layer, "receptive_field": _side(fields.get(layer)) or view.shape[0], "maps": entries[layer]}
+            for layer in layers
+        ],
+    }
+
+
+def _side(field: int | tuple[int, int] | None) -> int | None:
+    return max(field) if isinstance(field, tuple) else field
+
+
+def _first_filters(network: Network) -> npt.NDArray[np.float32] | None:
+    """Weights of the first convolution (O, 1 or 3, k, k), or ``None`` where it does not read pixels."""
+    for part in network.module.modules():
+        if isinstance(part, nn.Conv2d):
+            weight = part.weight.detach().cpu().numpy()
+            return weight if weight.shape[1] in (1, 3) else None
+    return None

@@ -1,0 +1,244 @@
+"""``deconvnet occlude``: Figure 7, a square slides over a photo."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from deconvnet.experiments.occlusion import Occlusion, Step
+    from deconvnet.experiments.occlusion.faithfulness_record import Faithfulness
+    from deconvnet.experiments.occlusion.record import OccludedPhoto
+    from deconvnet.networks import Network
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("occlude")(occlude)
+
+
+def occlude(
+    network: Annotated[
+        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
+    ],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="One photo or several.")],
+    size: Annotated[
+        str | None, typer.Option(help="Side of the square in pixels, or HEIGHTxWIDTH; 50 of 224 unless given.")
+    ] = None,
+    stride: Annotated[
+        str | None, typer.Option(help="Pixels between positions, or DOWNxACROSS; 8 of 224 unless given.")
+    ] = None,
+    fill: Annotated[
+        list[str] | None,
+        typer.Option(help="mean, grey, blur, noise or a colour; may be repeated: a row of panels each."),
+    ] = None,
+    border: Annotated[str, typer.Option(help="inside, cut or partial: where squares may lie.")] = "inside",
+    layer: Annotated[str | None, typer.Option(help="Layer of the feature map; the last convolution.")] = None,
+    map: Annotated[int | None, typer.Option(help="The feature map; the strongest unless given.")] = None,
+    strongest: Annotated[str, typer.Option(help="max or sum: what makes a map the strongest.")] = "max",
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="True class: one for all photos, or repeated, one each; else the predicted one."),
+    ] = None,
+    score: Annotated[str, typer.Option(help="probability or logit: what is drawn of the class.")] = "probability",
+    run: Annotated[Path | None, typer.Option(help="A run of `deconvnet mine`: project the map in its photos.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Where that run's photos lie now, if they moved.")] = None,
+    out: Annotated[
+        Path, typer.Option(help="The picture to write (.png, .pdf, .svg), or a folder: the numbers as well.")
+    ] = Path("occlusion.png"),
+    fast: Annotated[bool, typer.Option("--fast", help="Faster arithmetic that rounds more.")] = False,
+    memory: Annotated[int, typer.Option(help="MiB that activations may take.")] = 2048,
+    faithfulness: Annotated[
+        bool, typer.Option("--faithfulness", help="Deletion and insertion curves too, beside chance.")
+    ] = False,
+    steps: Annotated[int, typer.Option(help="Points of such a curve.")] = 32,
+    seeds: Annotated[int, typer.Option(help="Runs of each random order.")] = 5,
+    input_size: Annotated[int | None, typer.Option(help="Side of the input of a network by name, in pixels.")] = None,
+    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in the folder.")] = False,
+) -> None:
+    """Slide a square over a photo: a map's activity, the class's probability and the winning class by position."""
+    from deconvnet.data import read_photo
+    from deconvnet.errors import OptionError
+    from deconvnet.experiments import occlusion
+    from deconvnet.experiments.occlusion.faithfulness_figure import faithfulness_curves
+    from deconvnet.experiments.occlusion.faithfulness_record import save_faithfulness
+    from deconvnet.experiments.occlusion.record import KIND, SCORES, save_occlusion
+    from deconvnet.figures import save_figure
+    from deconvnet.networks import load
+    from deconvnet.runs import Run, places
+    from deconvnet.terminal.progress import bar
+
+    if score not in SCORES:
+        raise OptionError(f"--score is {' or '.join(SCORES)}, not {score!r}.")
+    if memory < 1:
+        raise OptionError(f"--memory must be at least 1 MiB, not {memory}.")
+    if faithfulness and (steps < 1 or seeds < 1):
+        raise OptionError(f"--steps and --seeds must be at least 1, not {steps} and {seeds}.")
+    sizes, strides = _pair("--size", size), _pair("--stride", stride)
+    picture, curves, folder = _places(out, photos)
+    mined = None if run is None else Run.open(run, "mine")
+    found = load(network, weights, **({} if input_size is None else {"input_size": input_size}))
+    pixels = [(path.name, read_photo(path)) for path in photos]
+    record: Run | None = None
+
+    def ready(settings: Any, inputs: Any) -> None:
+        nonlocal record
+        if folder is not None:
+            notes = {} if weights == "shipped" else {"places": places(folder, weights=str(Path(weights).resolve()))}
+            record = Run.create(folder, KIND, {**settings, "score": score}, inputs, notes=notes, overwrite=overwrite)
+
+    with bar() as shown:
+        task = shown.add_task("covering", total=None, note="")
+
+        def told(step: Step) -> None:
+            shown.update(task, description=f"{step.photo}, {step.fill}", completed=step.done, total=step.total)
+            if step.map is not None:
+                shown.update(task, note=_so_far(step))
+
+        result = occlusion.occlude(
+            found,
+            pixels,
+            size=sizes,
+            stride=strides,
+            fills=fill or ["mean"],
+            border=border,
+            layer=layer,
+            channel=map,
+            strongest=strongest,
+            labels=label or [],
+            mined=mined,
+            data=data,
+            precision="fast" if fast else "exact",
+            memory=memory << 20,
+            ready=ready,
+            progress=told,
+        )
+    if record is not None:
+        save_occlusion(record, result.photos)
+    save_figure(result.plot(score), picture)
+    for photo in result.photos:
+        _tell(photo)
+    for note in result.notes:
+        typer.echo(note)
+    measured = _faithfulness(found, result, steps, seeds) if faithfulness else []
+    if measured:
+        save_figure(faithfulness_curves(measured, f"{found.title}: deletion and insertion"), curves)
+    if record is not None:
+        if measured:
+            save_faithfulness(record, measured)
+        record.finish()
+    typer.echo(result.photos[0].maps[0].grid.about)
+    typer.echo(
+        f"The picture is in {picture}"
+        + (f", the curves in {curves}" if measured else "")
+        + (f", the numbers in {folder}." if folder is not None else ".")
+    )
+
+
+def _pair(option: str, text: str | None) -> tuple[int, int] | None:
+    """``50`` or ``50x30``."""
+    from deconvnet.errors import OptionError
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)(?:[x×](\d+))?", text.strip())
+    if not match or min(int(part) for part in match.groups() if part) < 1:
+        raise OptionError(f"{option} is a number of pixels of at least 1, or HEIGHTxWIDTH such as 50x30, not {text!r}.")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _places(out: Path, photos: list[Path]) -> tuple[Path, Path, Path | None]:
+    """Where the two pictures go, and the folder of the run if there is one."""
+    from deconvnet.errors import OptionError
+    from deconvnet.figures.canvas import new_figure
+    from deconvnet.terminal.pictures import check_picture
+
+    if out.suffix and not out.is_dir():
+        curves = out.with_name(f"{out.stem}-faithfulness{out.suffix}")
+        for photo in photos:
+            check_picture(out, photo)
+            check_picture(curves, photo)
+        return out, curves, None
+    new_figure(1, 1)  # refuses where matplotlib is not installed
+    for photo in photos:
+        if photo.resolve().is_relative_to(out.resolve()):
+            raise OptionError(f"the photo {photo} lies in the run's own folder {out}: give the run another.")
+    return out / "occlusion.png", out / "faithfulness.png", out
+
+
+def _so_far(step: Step) -> str:
+    found = step.map
+    assert found is not None
+    label = found.predicted
+    lowest = float(found.score(label).min())
+    every = "all positions" if found.step == 1 else f"every {found.step}. position"
+    return f"{every}: {found.classes[label]} {found.clean_score(label):.2f}, covered at least {lowest:.2f}"
+
+
+def _tell(photo: OccludedPhoto) -> None:
+    from deconvnet.experiments.occlusion.record import rank_correlation
+
+    first = photo.maps[0]
+    for i, found in enumerate(photo.maps):
+        values = found.score(photo.label)
+        row, column = divmod(int(values.argmin()), values.shape[1])
+        down, across = (float(each[j]) for each, j in zip(found.grid.centres, (row, column), strict=True))
+        changed = int((found.most_probable != found.predicted).sum())
+        activity = found.sums[..., photo.channel]
+        agreement = photo.agreement(i)
+        logits = rank_correlation(values, found.score(photo.label, "logit"))
+        fills = rank_correlation(values, first.score(photo.label)) if i else None
+        typer.echo(f"{photo.name}, {found.fill.about}:")
+        typer.echo(
+            f"  {photo.label_name} {found.clean_score(photo.label):.3f} uncovered, {float(values.min()):.3f} with the "
+            f"square at row {down:g}, column {across:g}; another class than {found.classes[found.predicted]} wins at "
+            f"{changed} of {len(found.grid)} positions"
+        )
+        if logits is not None:
+            typer.echo(
+                f"  rank correlation of the map of its probability with that of its logit {logits:.2f}"
+                + ("" if fills is None else f", with that by {first.fill.name} {fills:.2f}")
+            )
+        typer.echo(
+            f"  {photo.unit} total activity {found.clean_sums[photo.channel]:.4g} uncovered, down to "
+            f"{float(activity.min()):.4g}"
+            + (
+                ""
+                if agreement is None
+                else f"; rank correlation of its loss with what the square covers of its projection {agreement:.2f}"
+            )
+        )
+
+
+def _faithfulness(network: Network, result: Occlusion, steps: int, seeds: int) -> list[Faithfulness]:
+    from deconvnet.experiments.occlusion import faithfulness
+    from deconvnet.terminal.progress import bar
+
+    measured = []
+    with bar() as shown:
+        for photo in result.photos:
+            for found in photo.maps:
+                task = shown.add_task(f"{photo.name}, {found.fill.name}: curves", total=None, note="")
+                one = faithfulness(
+                    network,
+                    found,
+                    photo.label,
+                    photo=photo.name,
+                    steps=steps,
+                    seeds=seeds,
+                    progress=lambda done, total, task=task: shown.update(task, completed=done, total=total),
+                )
+                measured.append(one)
+    for one in measured:
+        for curve in ("deletion", "insertion"):
+            areas = {order: one.area(curve, order) for order in one.deletion}
+            said = ", ".join(
+                f"{order} {area.mean():.3f}" + (f" ± {area.std():.3f}" if len(area) > 1 else "")
+                for order, area in areas.items()
+            )
+            typer.echo(f"{one.photo}, {one.fill}, {curve} area: {said}")
+    return measured

@@ -1,0 +1,227 @@
+"""``deconvnet mine`` and ``deconvnet top``: the strongest activations of every feature map, and Figure 2 of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from deconvnet.runs import Run
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("mine")(mine)
+    app.command("top")(top)
+
+
+def mine(
+    network: Annotated[
+        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
+    ],
+    data: Annotated[str, typer.Option(help="Photos: a folder, zip or tar, shard-{000..009}.tar, or hf:FOLDER.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    layers: Annotated[
+        list[str] | None,
+        typer.Option("--layer", "--layers", help="A layer; may be repeated. All convolutions unless given."),
+    ] = None,
+    k: Annotated[int, typer.Option(help="Photos to keep for each map.")] = 9,
+    score: Annotated[str, typer.Option(help="max, sum or mean.")] = "max",
+    batch_size: Annotated[int, typer.Option(help="Photos a pass.")] = 16,
+    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
+    seed: Annotated[int, typer.Option(help="Seed of the random photos beside the strongest.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads that decode photos.")] = 2,
+    state_every: Annotated[int, typer.Option(help="Photos between two states on the disk, to go on from.")] = 10_000,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in this folder.")] = False,
+    shard: Annotated[str | None, typer.Option(help="Do one part, such as 1/8; whoever ends last merges.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+) -> None:
+    """Find the strongest activations of every feature map over a dataset.
+
+    Under torchrun the processes share the photos, and the answer is that of a single one.
+    """
+    from deconvnet.data import open_photos
+    from deconvnet.errors import OptionError
+    from deconvnet.experiments.top_nine import mine_photos
+    from deconvnet.experiments.top_nine.shards import Worker
+    from deconvnet.networks import load
+    from deconvnet.terminal.progress import bar
+
+    if resume and overwrite:
+        raise OptionError("a run cannot be both overwritten and resumed: choose --overwrite or --resume.")
+    worker = Worker.parse(shard) if shard else Worker.from_environment()
+    found = load(network, weights)
+    if network.endswith(".safetensors"):
+        weights = network
+    if found.card.get("title", "").endswith("random weights") and worker.rank == 0:
+        typer.echo(f"{found.title}: the strongest photos of such maps show what chance does.")
+    photos = open_photos(data)
+    with bar() as shown:
+        part = f" {worker.rank + 1}/{worker.count}" if worker.count > 1 else ""
+        task = shown.add_task(f"mining{part}", total=len(photos), note="")
+        pace = _Pace()
+        run = mine_photos(
+            found,
+            photos,
+            out,
+            layers=layers,
+            k=k,
+            score=score,
+            batch_size=batch_size,
+            weights=weights,
+            seed=seed,
+            threads=threads,
+            state_every=state_every,
+            overwrite=overwrite,
+            resume=resume,
+            worker=worker,
+            progress=lambda done, total: shown.update(task, completed=done, total=total, note=pace.note(done)),
+        )
+    if not run.finished:
+        _tell_unfinished(run, worker.rank)
+    else:
+        _tell(run, len(photos), out)
+
+
+class _Pace:
+    """Photos, or other things, a second in this session."""
+
+    def __init__(self, what: str = "photos") -> None:
+        self._what = what
+        self._first: tuple[float, int] | None = None
+
+    def note(self, done: int) -> str:
+        import time
+
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, done
+        began, before = self._first
+        return f"{(done - before) / (now - began):.1f} {self._what}/s" if now > began else ""
+
+
+def _tell_unfinished(run: Run, rank: int) -> None:
+    from deconvnet.experiments.top_nine.shards import unfinished
+
+    count = run.manifest["shards"]
+    batch = run.settings["batch_size"]
+    others = [
+        f"{shard + 1}/{count} ({'not begun' if state is None else f'{state.done * batch} photos done'})"
+        for shard, state in unfinished(run, count)
+    ]
+    typer.echo(
+        f"shard {rank + 1}/{count} is done; the run is whole once these are too: {', '.join(others)}. "
+        "If their processes are gone, go on with --resume."
+    )
+
+
+def _tell(run: Run, photos: int, out: Path) -> None:
+    from deconvnet.mining.record import TopActivations
+
+    mined = TopActivations.from_arrays(run.arrays("top"))
+    for name, layer in mined.layers.items():
+        dead = [int(c) for c in layer.dead]
+        listed = f": {', '.join(map(str, dead[:12]))}{' ...' if len(dead) > 12 else ''}" if dead else ""
+        typer.echo(f"{name:8} {layer.channels:5} maps, {len(dead)} dead{listed}")
+    skipped = run.json("photos")["skipped"]
+    if skipped:
+        first = skipped[0]
+        typer.echo(
+            f"photos that could not be read and were left out: {len(skipped)} of {photos}, "
+            f"the first {first['name']}: {first['why']}"
+        )
+    if run.settings["k"] > mined.count:
+        typer.echo(f"there are fewer photos ({mined.count}) than the {run.settings['k']} asked for each map.")
+    typer.echo(_stages(run.json("timing"), mined.count))
+    typer.echo(f"{mined.count} photos mined into {out}. Next: deconvnet top {out} {list(mined.layers)[-1]}")
+
+
+def _stages(timing: dict[str, Any], photos: int) -> str:
+    """Where the time went: each stage's milliseconds a photo, and its share of the forward pass."""
+    seconds = timing["seconds"]
+    forward = seconds.get("forward", 0) or 1e-9
+    told = [f"forward {1e3 * forward / photos:.1f} ms a photo"]
+    words = {"mining": "mining beside it", "waiting": "waiting for photos", "saving": "saving"}
+    told += [f"{said} {100 * seconds.get(stage, 0) / forward:.1f} %" for stage, said in words.items()]
+    return ", ".join(told) + " of the forward pass"
+
+
+def top(
+    run: Annotated[Path, typer.Argument(help="A run of `deconvnet mine`.")],
+    layer: Annotated[str | None, typer.Argument(help="One of its layers.")] = None,
+    map: Annotated[list[int] | None, typer.Option(help="A feature map; may be repeated.")] = None,
+    maps: Annotated[int, typer.Option(help="Without --map: size of a random subset.")] = 16,
+    seed: Annotated[int, typer.Option(help="Seed of the random subset.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The picture to write; RUN/LAYER.png unless given.")] = None,
+    ordinary: Annotated[
+        bool, typer.Option("--ordinary", help="Random photos at the deciles instead of the strongest nine.")
+    ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Write tiles of every map, of LAYER or of all, into the run instead.")
+    ] = False,
+    data: Annotated[Path | None, typer.Option(help="Where the photos lie now, if they moved.")] = None,
+    rule: Annotated[str, typer.Option(help="deconvnet, guided or gradient.")] = "deconvnet",
+    unpool: Annotated[str, typer.Option(help="sum, place or mean.")] = "sum",
+    lrn: Annotated[str, typer.Option(help="identity or grad.")] = "identity",
+    activations: Annotated[str, typer.Option(help="Other activations than ReLU: refuse, gradient or relu.")] = "refuse",
+) -> None:
+    """Draw the paper's Figure 2: for each map 3 x 3 projections beside 3 x 3 patches.
+
+    With --all, tiles of every map are written into the run, which then shows itself without the photos.
+    """
+    from deconvnet.errors import OptionError
+    from deconvnet.experiments.top_nine import KIND
+    from deconvnet.runs import Run
+    from deconvnet.terminal.pictures import check_picture
+    from deconvnet.terminal.progress import bar
+
+    opened = Run.open(run, KIND)
+    settings = {"rule": rule, "unpool": unpool, "lrn": lrn, "activations": activations}
+    if every:
+        if map or out or ordinary:
+            raise OptionError("--all draws every map into the run: leave out --map, --out and --ordinary.")
+        _every(opened, [layer] if layer else None, data, settings)
+        return
+    if layer is None:
+        known = ", ".join(opened.settings["layers"])
+        raise OptionError(f"name a layer to draw ({known}), or --all for tiles of every map.")
+    path = out or run / f"{layer}{'-ordinary' if ordinary else ''}.png"
+    check_picture(path)
+    from deconvnet.experiments.top_nine import top_figure
+    from deconvnet.figures import save_figure
+
+    with bar() as shown:
+        task = shown.add_task(f"projecting {layer}", total=len(map) if map else maps, note="")
+        figure = top_figure(
+            opened,
+            layer,
+            channels=map,
+            maps=maps,
+            seed=seed,
+            ordinary=ordinary,
+            data=data,
+            progress=lambda done, total: shown.update(task, completed=done, total=total),
+            **settings,
+        )
+    save_figure(figure, path)
+    typer.echo(f"The picture is in {path}.")
+
+
+def _every(run: Run, layers: list[str] | None, data: Path | None, settings: dict[str, str]) -> None:
+    from deconvnet.experiments.top_nine import write_tiles
+    from deconvnet.terminal.progress import bar
+
+    with bar() as shown:
+        task = shown.add_task("drawing maps", total=None, note="")
+        pace = _Pace("maps")
+        tiles = write_tiles(
+            run,
+            layers,
+            data=data,
+            progress=lambda done, total: shown.update(task, completed=done, total=total, note=pace.note(done)),
+            **settings,  # pyright: ignore[reportArgumentType]
+        )
+    count = sum(len(tiles.layers[layer]["drawn"]) for layer in layers or tiles.layers)
+    typer.echo(f"{count} maps are drawn in {run.path / 'tiles'}; the run shows them also without the photos.")

@@ -1,0 +1,347 @@
+"""Mining a whole dataset into a run: photos in, each map's strongest activations out; killed and resumed at will.
+
+Commands: ``deconvnet mine NETWORK --data PHOTOS --out RUN``, ``torchrun --nproc-per-node 2 -m deconvnet mine ...``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deconvnet.data import Photos, UnreadablePhoto, read_many
+from deconvnet.errors import DataError, OptionError, RunError, WeightsError
+from deconvnet.experiments.top_nine import shards
+from deconvnet.experiments.top_nine.shards import State, Worker
+from deconvnet.mining import Miner, merge
+from deconvnet.mining.record import SCORES
+from deconvnet.networks import Network, load
+from deconvnet.networks.layers import check_layers, convolutions
+from deconvnet.runs import Run, places
+
+KIND = "mine"
+T = TypeVar("T")
+Seconds = defaultdict[str, float]
+
+
+def mine_photos(
+    network: Network,
+    photos: Photos,
+    out: Path | str,
+    *,
+    layers: Sequence[str] | None = None,
+    k: int = 9,
+    score: str = "max",
+    batch_size: int = 16,
+    weights: str = "shipped",
+    seed: int = 0,
+    threads: int = 2,
+    state_every: int = 10_000,
+    overwrite: bool = False,
+    resume: bool = False,
+    worker: Worker | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Find the strongest activations of every feature map over photos and write a run.
+
+    The photos are cut into batches on a fixed grid. A run that was killed at any moment and resumed, or divided among
+    several processes, gives bit for bit what one uninterrupted process gives (on one kind of machine, and as far as the
+    network's arithmetic does not depend on the number of threads).
+
+    Parameters
+    ----------
+    network : Network
+    photos : Photos
+        What :func:`deconvnet.data.open_photos` returns.
+    out : path
+        Folder of the run; one that all processes see.
+    layers : sequence of str, optional
+        Layers to mine; all convolutional ones unless given.
+    k : int
+        Photos to keep for each map.
+    score : {"max", "sum", "mean"}
+        What ranks the photos; see :func:`deconvnet.mining.mine`.
+    batch_size : int
+        Photos a pass.
+    weights : str
+        Where the network's weights lie, as :func:`deconvnet.load` takes it: the run records it, because
+        :func:`top_figure` loads the network again.
+    seed : int
+        Of the random photos that stand beside the strongest.
+    threads : int
+        Threads that decode photos while the network works.
+    state_every : int
+        Photos between two states written to the disk: what a killed process loses at most.
+    overwrite : bool
+        Replace an earlier run of this kind in ``out``.
+    resume : bool
+        Go on with the run in ``out``, if it was begun with the same weights, photos and settings.
+    worker : Worker, optional
+        Which of several processes this is; a single one unless given.
+    progress : callable(done, total), optional
+        Photos of this process's share, those of an earlier session included.
+
+    Returns
+    -------
+    Run
+        With ``top.safetensors`` (see `TopActivations`), ``photos.json`` and ``timing.json``. Not finished yet if other processes still work on their shards; the last one finishes it.
+
+    Raises
+    ------
+    UnknownNameError, OptionError
+        If a layer does not exist, or an option is outside its range.
+    WeightsError
+        If ``weights`` are not those of ``network``.
+    DataError
+        If no photo can be read; nothing is written then.
+    RunError
+        If ``out`` holds something else, or a run of other inputs; if the disk is full.
+    """
+    worker = worker or Worker()
+    layers = list(dict.fromkeys(layers)) if layers is not None else convolutions(network)
+    check_layers(network, layers)
+    for option, value in {"k": k, "batch_size": batch_size, "threads": threads, "state_every": state_every}.items():
+        if value < 1:
+            raise OptionError(f"{option} must be at least 1, not {value}.")
+    if score not in SCORES:
+        raise OptionError(f"score is one of {', '.join(SCORES)}, not {score!r}.")
+    if seed < 0:
+        raise OptionError(f"seed must be at least 0, not {seed}.")
+    if Path(photos.address).resolve().is_relative_to(Path(out).resolve()):
+        raise OptionError(f"the photos lie in the run's own folder {out}: give the run another.")
+    if worker.alone and overwrite:
+        raise OptionError("a shard started by hand overwrites nothing: remove the old run first.")
+    weights = weights if weights == "shipped" else str(Path(weights).resolve())
+    _check_weights(network, weights)
+    if worker.rank == 0:
+        _check_readable(photos)
+    work = _Work(network, photos, layers, k, score, batch_size, seed, threads, state_every)
+    run = shards.create_together(worker, lambda: _create(out, work, weights, worker, overwrite, resume))
+    if run.finished:
+        return run
+    count = int(run.manifest["shards"])
+    if worker.alone and worker.count != count:
+        raise OptionError(f"{out} is divided into {count} shards, not {worker.count}: write for example 1/{count}.")
+    again = resume or worker.restarted
+    mine = [worker.rank] if worker.alone else list(range(worker.rank, count, worker.count))
+    if worker.alone and not again and run.has(shards.name(worker.rank, count)):
+        raise RunError(f"shard {worker.rank + 1}/{count} of {out} was begun already: add --resume to go on with it.")
+    _Shift(work, run, mine, count, again, progress).work()
+    return _finish(run, photos, count)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is asked for, checked."""
+
+    network: Network
+    photos: Photos
+    layers: list[str]
+    k: int
+    score: str
+    batch_size: int
+    seed: int
+    threads: int
+    state_every: int
+
+    @property
+    def batches(self) -> int:
+        return -(-len(self.photos) // self.batch_size)
+
+    def indices(self, batches: range) -> range:
+        """The photos of neighbouring batches."""
+        first, end = batches.start * self.batch_size, batches.stop * self.batch_size
+        return range(min(first, len(self.photos)), min(end, len(self.photos)))
+
+    def miner(self) -> Miner:
+        return Miner(
+            self.network.module,
+            self.layers,
+            k=self.k,
+            score=self.score,
+            classes=len(self.photos.classes),
+            seed=self.seed,
+        )
+
+
+def _create(out: Path | str, work: _Work, weights: str, worker: Worker, overwrite: bool, resume: bool) -> Run:
+    photos, network = work.photos, work.network
+    settings = {
+        "layers": work.layers,
+        "k": work.k,
+        "score": work.score,
+        "batch_size": work.batch_size,
+        "seed": work.seed,
+    }
+    inputs = {
+        "network": network.address,
+        "weights_sha256": network.fingerprint,
+        "photos": len(photos),
+        "photos_sha256": photos.fingerprint,
+        "classes": list(photos.classes),
+    }
+    notes = {"places": places(out, photos=photos.address, weights=weights), "shards": worker.count}
+    again = resume or worker.alone or worker.restarted
+    return Run.create(out, KIND, settings, inputs, notes=notes, overwrite=overwrite and not again, resume=again)
+
+
+def _check_weights(network: Network, weights: str) -> None:
+    if load(network.address, weights).fingerprint != network.fingerprint:
+        raise WeightsError(
+            f"{weights} weights are not those of the given {network.name}: say with weights=PATH where its own lie "
+            "(network.save(PATH) writes them), so that they can be found again."
+        )
+
+
+def _check_readable(photos: Photos) -> None:
+    """Refuse a set of photos none of which can be read, before anything is written."""
+    first: UnreadablePhoto | None = None
+    for _, photo in read_many(photos, range(len(photos))):
+        if not isinstance(photo, UnreadablePhoto):
+            return
+        first = first or photo
+    why = f", {first.name} because {first.why}" if first else ""
+    raise DataError(f"none of the {len(photos)} photos of {photos.root} can be read{why}: give others.")
+
+
+@dataclass
+class _Shift:
+    """What one process does in one session: its shards, one after the other."""
+
+    task: _Work
+    run: Run
+    mine: list[int]
+    count: int
+    again: bool
+    progress: Callable[[int, int], None] | None
+
+    def work(self) -> None:
+        ranges = shards.shares(self.task.batches, self.count)
+        begun = {s: shards.read(self.run, s, self.count) if self.again else None for s in self.mine}
+        total = sum(len(self.task.indices(ranges[s])) for s in self.mine)
+        done = 0
+        for shard in self.mine:
+            state = begun[shard] or State(0, len(ranges[shard]))
+            share = len(self.task.indices(ranges[shard]))
+            self._shard(shard, ranges[shard], state, lambda n, before=done: self._tell(before + n, total))
+            done += share
+
+    def _tell(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(done, total)
+
+    def _shard(self, shard: int, batches: range, state: State, tell: Callable[[int], None]) -> None:
+        task, labels = self.task, self.task.photos.labels
+        before = state.done * task.batch_size
+        tell(min(before, len(task.indices(batches))))
+        if state.finished and state.total:
+            return
+        miner = task.miner()
+        if state.mined is not None:
+            miner.take_up(state.mined)
+        spent: Seconds = defaultdict(float, state.seconds)
+        since = 0
+        coming = ahead(_batches(task, range(batches.start + state.done, batches.stop), spent))
+        began = time.perf_counter()
+        for batch in coming:
+            spent["waiting"] += time.perf_counter() - began
+            state.skipped += batch.skipped
+            if batch.photos:
+                miner.add(batch.photos, batch.tensor, labels[batch.photos])
+            state.done += 1
+            since += batch.size
+            before += batch.size
+            tell(before)
+            if since >= task.state_every and not state.finished:
+                self._save(shard, state, miner, spent)
+                since = 0
+            began = time.perf_counter()
+        self._save(shard, state, miner, spent)
+
+    def _save(self, shard: int, state: State, miner: Miner, spent: Seconds) -> None:
+        began = time.perf_counter()
+        state.mined = miner.result() if miner.count else None
+        state.seconds = {stage: spent[stage] + miner.seconds.get(stage, 0.0) for stage in {*spent, *miner.seconds}}
+        shards.save(self.run, shard, self.count, state)
+        spent["saving"] += time.perf_counter() - began
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Photos of one place of the grid: those that can be read as a tensor, the others named."""
+
+    photos: list[int]
+    tensor: Tensor
+    skipped: list[tuple[int, str]]
+    size: int
+
+
+def _batches(work: _Work, batches: range, spent: Seconds) -> Iterator[_Batch]:
+    """The batches in order; photos are decoded, resized and cut in threads, two batches ahead."""
+    network = work.network
+    indices = work.indices(batches)
+    views: list[np.ndarray] = []
+    photos: list[int] = []
+    skipped: list[tuple[int, str]] = []
+    coming = read_many(work.photos, indices, threads=work.threads, ahead=2 * work.batch_size, then=network.view)
+    for index, view in coming:
+        if isinstance(view, UnreadablePhoto):
+            skipped.append((index, view.why))
+        else:
+            photos.append(index)
+            views.append(view)
+        if (index + 1) % work.batch_size == 0 or index + 1 == indices.stop:
+            began = time.perf_counter()
+            # Channels last: 1.3 times as fast through ZFNet's convolutions, with the module left as it is.
+            tensor = network.preprocessing.tensor(views).contiguous(memory_format=torch.channels_last)
+            spent["preparing"] += time.perf_counter() - began
+            yield _Batch(photos, tensor, skipped, len(photos) + len(skipped))
+            views, photos, skipped = [], [], []
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made in a thread while the one before is in use."""
+    nothing = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+        waiting: deque[Future[T | object]] = deque([pool.submit(next, items, nothing)])
+        while True:
+            item = waiting.popleft().result()
+            if item is nothing:
+                return
+            waiting.append(pool.submit(next, items, nothing))
+            yield item  # type: ignore[misc]
+
+
+def _finish(run: Run, photos: Photos, count: int) -> Run:
+    """Merge and finish, if all shards are done; two processes that come here at once write the same."""
+    if Run.open(run.path).finished:
+        return Run.open(run.path)
+    if shards.unfinished(run, count):
+        return run
+    try:
+        parts = list(shards.states(run, count))
+        found = [part.mined for part in parts if part.mined is not None]
+        run.save_arrays("top", reduce(merge, found).to_arrays())
+        skipped = [{"name": photos.names[index], "why": why} for part in parts for index, why in part.skipped]
+        run.save_json("photos", {"names": list(photos.names), "labels": photos.labels.tolist(), "skipped": skipped})
+        seconds: Seconds = defaultdict(float)
+        for part in parts:
+            for stage, value in part.seconds.items():
+                seconds[stage] += value
+        run.save_json("timing", {"photos": len(photos), "processes": count, "seconds": dict(seconds)})
+    except RunError:
+        if Run.open(run.path).finished:  # another process was faster, and removed the states
+            return Run.open(run.path)
+        raise
+    run.finish()
+    shards.remove(run)
+    return run

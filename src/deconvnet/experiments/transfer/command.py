@@ -1,0 +1,191 @@
+"""``deconvnet transfer``: Tables 4 to 7 and Figure 9, new classes told apart by the features of each layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from deconvnet.data import Photos
+    from deconvnet.experiments.transfer import Scratch, Transfer
+    from deconvnet.networks import Network
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("transfer")(transfer)
+
+
+def transfer(
+    network: Annotated[
+        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
+    ],
+    data: Annotated[Path, typer.Option(help="Folder or zip of CLASS/photo.jpg; with --labels of any photos.")],
+    per_class: Annotated[
+        list[int] | None,
+        typer.Option("--per-class", "-k", help="Training photos of each class; may be repeated. Else 15 and 30."),
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Random splits.")] = 5,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option("--layer", "--layers", help="May be repeated; the end of each stage unless given."),
+    ] = None,
+    classifier: Annotated[
+        list[str] | None, typer.Option(help="svm or softmax; may be repeated. Both unless given.")
+    ] = None,
+    test: Annotated[int, typer.Option(help="Test photos of each class, at most.")] = 50,
+    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
+    unseen: Annotated[bool, typer.Option("--unseen", help="Leave out the classes that the network names.")] = False,
+    seen: Annotated[
+        Path | None,
+        typer.Option(
+            help="The photos that the network was trained on (if they are in folders, those of classes that it names): "
+            "what lies in both, or nearly, is left out."
+        ),
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="Normalised correlation from which two photos are one.")] = 0.95,
+    labels: Annotated[
+        Path | None, typer.Option(help="A CSV of photo, label: several labels a photo, mean average precision.")
+    ] = None,
+    share: Annotated[float, typer.Option(help="With --labels: share of photos that are tested.")] = 0.5,
+    scratch: Annotated[
+        str | None, typer.Option(help="Train the same network on these photos alone too, by this recipe. Costly.")
+    ] = None,
+    scratch_epochs: Annotated[int | None, typer.Option(help="Another number of epochs than the recipe's.")] = None,
+    scratch_folds: Annotated[int, typer.Option(help="In so many of the folds.")] = 1,
+    most_features: Annotated[int, typer.Option(help="Larger maps are averaged over space to so many.")] = 25_000,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle-weights", help="Control: the same with each layer's weights in random order.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Decides the splits.")] = 0,
+    batch_size: Annotated[int, typer.Option(help="Photos a pass.")] = 32,
+    threads: Annotated[int | None, typer.Option(help="Threads of torch; all cores unless given.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/transfer"),
+    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+) -> None:
+    """Train linear classifiers on each layer's features: the paper's Tables 4 to 7 and Figure 9."""
+    import torch
+
+    from deconvnet.data import open_photos
+    from deconvnet.errors import OptionError
+    from deconvnet.experiments.transfer import read_labels, transfer_labels
+    from deconvnet.experiments.transfer import transfer as measure
+    from deconvnet.experiments.transfer.record import KIND
+    from deconvnet.figures import save_figure
+    from deconvnet.networks import load
+    from deconvnet.networks.controls import with_shuffled_weights
+    from deconvnet.terminal.places import check_place
+    from deconvnet.terminal.progress import bar
+
+    check_place(out, KIND, overwrite)
+    if threads is not None:
+        if threads < 1:
+            raise OptionError(f"--threads must be at least 1, not {threads}.")
+        torch.set_num_threads(threads)
+    given = read_labels(labels) if labels else None
+    if given is not None and (per_class or scratch or unseen or exclude):
+        raise OptionError("--labels takes photos by its table: drop --per-class, --scratch, --unseen and --exclude.")
+    found = load(network, weights)
+    photos = open_photos(data)
+    if given is None:
+        photos = _chosen(photos, found, exclude or [], unseen)
+    training = _scratch(scratch, scratch_epochs, scratch_folds, out)
+    common = {
+        "folds": folds,
+        "layers": layer,
+        "classifiers": tuple(classifier or ()) or ("svm", "softmax"),
+        "seen": _familiar(open_photos(seen), found) if seen else None,
+        "threshold": threshold,
+        "most_features": most_features,
+        "batch_size": batch_size,
+        "seed": seed,
+    }
+    if shuffle:
+        found = with_shuffled_weights(found)
+    with bar() as shown:
+        task = shown.add_task("reading", total=None, note="")
+
+        def progress(what: str, done: int, total: int) -> None:
+            shown.update(task, description=what, completed=done, total=total)
+
+        if given is not None:
+            result = transfer_labels(found, photos, given, share=share, progress=progress, **common)
+        else:
+            result = measure(
+                found,
+                photos,
+                per_class=per_class or (15, 30),
+                test=test,
+                scratch=training,
+                progress=progress,
+                **common,
+            )
+    inputs = {"data": str(photos.root.resolve()), "weights_sha256": found.fingerprint}
+    if labels:
+        inputs["labels"] = str(labels.resolve())
+    if seen:
+        inputs["seen"] = str(seen.resolve())
+    run = result.save(out, inputs=inputs, overwrite=overwrite)
+    picture = save_figure(result.plot(), run.path / "transfer.png")
+    _tell(result)
+    typer.echo(f"The picture is {picture}.")
+
+
+def _chosen(photos: Photos, network: Network, exclude: list[str], unseen: bool) -> Photos:
+    """The photos of the classes that are asked for."""
+    photos = photos.exclude(exclude)
+    return photos.exclude([name for name in photos.classes if name in network.classes]) if unseen else photos
+
+
+def _familiar(seen: Photos, network: Network) -> Photos:
+    """Of photos in class folders those of the network's classes, where it names any of the folders."""
+    import numpy as np
+
+    known = np.array([name in network.classes for name in seen.classes], bool)
+    return seen.subset((seen.labels >= 0) & known[seen.labels]) if known.any() else seen
+
+
+def _scratch(recipe: str | None, epochs: int | None, folds: int, out: Path) -> Scratch | None:
+    from deconvnet.experiments.transfer import Scratch
+    from deconvnet.training import recipe as find
+
+    if recipe is None:
+        return None
+    return Scratch(find(recipe).changed(epochs=epochs), out.with_name(out.name + "-scratch"), folds)
+
+
+def _tell(result: Transfer) -> None:
+    from deconvnet.experiments.transfer.record import ACCURACY
+
+    typer.echo(
+        f"{result.network} on {result.photos:,} photos in {len(result.classes)} "
+        f"{'classes' if result.measure == ACCURACY else 'labels'} of {result.data}, "
+        f"{result.folds} fold{'s' * (result.folds > 1)}: {result.measure}, %"
+    )
+    typer.echo(result.table())
+    for layer in result.layers:
+        if layer.pooled:
+            typer.echo(f"{layer}: the map was too large.")
+    if result.seen:
+        typer.echo(
+            f"{len(result.duplicates)} photos were left out because they lie among the {result.seen:,} that the "
+            f"network has seen (normalised correlation of at least {result.threshold:g}); transfer.json names all"
+            f"{':' if result.duplicates else '.'}"
+        )
+        for each in result.duplicates[:5]:
+            mirrored = ", mirrored" if each.mirrored else ""
+            typer.echo(f"  {each.photo} and {each.seen}: {each.correlation:.3f}{mirrored}")
+    if result.unreadable:
+        typer.echo(f"{result.unreadable} photos could not be read and were left out.")
+    if result.known:
+        first = ", ".join(result.known[:3]) + (", ..." if len(result.known) > 3 else "")
+        typer.echo(
+            f"Careful: the network was trained on {len(result.known)} of these classes ({first}), so this is no "
+            "transfer to them: --unseen leaves them out."
+        )
+    if result.scratch_words:
+        typer.echo(f"From scratch: {result.scratch_words}.")
+    typer.echo(f"{result.forward_seconds:.0f} s of {result.seconds:.0f} s in forward passes.")

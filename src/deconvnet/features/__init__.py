@@ -1,0 +1,1 @@
+"""What chosen layers answer to photos."""

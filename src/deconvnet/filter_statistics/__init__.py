@@ -1,0 +1,1 @@
+"""What can be measured on filters and maps: spectra, sizes, duplicates, noise, activity, aliasing."""

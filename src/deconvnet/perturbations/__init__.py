@@ -1,0 +1,1 @@
+"""Ways to change a part of a photo."""

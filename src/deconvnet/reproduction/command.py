@@ -1,0 +1,106 @@
+"""``deconvnet reproduce``: the whole paper at one scale, and each of its claims judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("reproduce")(reproduce)
+
+
+def reproduce(
+    data: Annotated[Path, typer.Option(help="Folder or zip of CLASS/photo.jpg.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; parts that are in it are not done again.")] = Path(
+        "runs/reproduction"
+    ),
+    scale: Annotated[str, typer.Option(help="smoke, laptop or full.")] = "laptop",
+    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Do this part alone, and those it needs; may be repeated.")
+    ] = None,
+    parts: Annotated[
+        Path | None, typer.Option(help="Marked parts of photos (CSV); those of Caltech-101 unless given.")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option(help="Transfer to these photos; else from every second class to the others.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the parts with their estimated cost.")] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads of torch; all cores unless given.")] = None,
+    device: Annotated[str, typer.Option(help="For training: cpu, cuda, ...")] = "cpu",
+    overwrite: Annotated[bool, typer.Option(help="Remove an earlier reproduction with all its parts.")] = False,
+) -> None:
+    """Run the paper's experiments one after the other and judge its claims. Killed, the same command goes on."""
+    import torch
+
+    from deconvnet import reproduction
+    from deconvnet.data import open_photos
+    from deconvnet.errors import OptionError
+    from deconvnet.experiments.correspondence import read_parts
+    from deconvnet.figures.canvas import new_figure
+    from deconvnet.reproduction import scale_named
+    from deconvnet.reproduction.record import PartTime
+    from deconvnet.terminal.progress import bar
+
+    chosen = scale_named(scale)
+    if threads is not None:
+        if threads < 1:
+            raise OptionError(f"--threads must be at least 1, not {threads}.")
+        torch.set_num_threads(threads)
+    new_figure(1, 1)  # refuses where matplotlib is not installed
+    read_parts(parts)
+    photos = open_photos(data).exclude(exclude or [])
+    photos = photos.subset(photos.labels >= 0)
+    aim = None if target is None else open_photos(target)
+    paper = reproduction.Paper(chosen, photos, out, parts, aim, device)
+    if dry_run:
+        _tell_plan(reproduction.plan(paper), chosen.about)
+        return
+    with bar() as shown:
+        task = shown.add_task("", total=None, note="")
+        now = ""
+
+        def tell(what: str, done: int, total: int) -> None:
+            shown.update(task, description=f"{now}: {what}", completed=done, total=total)
+
+        def began(part: reproduction.Part) -> None:
+            nonlocal now
+            now = part.name
+            shown.update(task, description=now, completed=0, total=None, note="")
+
+        def ended(part: PartTime) -> None:
+            told = f"{part.seconds:.0f} s" if part.seconds is not None else f"not done: {part.why}"
+            shown.console.print(f"{part.name}: {told}", highlight=False, soft_wrap=True, markup=False)
+
+        paper = reproduction.Paper(chosen, photos, out, parts, aim, device, tell)
+        inputs = {"data": str(photos.root.resolve()), "excluded": sorted(exclude or [])}
+        inputs |= {"parts": str(parts.resolve())} if parts else {}
+        inputs |= {"target": str(target.resolve())} if target else {}
+        try:
+            record = reproduction.reproduce(
+                paper, only=only or (), overwrite=overwrite, inputs=inputs, began=began, ended=ended
+            )
+        except KeyboardInterrupt:
+            shown.stop()
+            typer.echo(f"interrupted; what is done is in {out}: the same command goes on.", err=True)
+            raise typer.Exit(130) from None
+    typer.echo(record.table())
+    typer.echo("")
+    typer.echo(record.times())
+    typer.echo(f"\n{record.about}\n{record.summary()} The rules, and all of it, are in {out / 'claims.md'}.")
+
+
+def _tell_plan(planned: tuple, about: str) -> None:
+    typer.echo(about)
+    for each in planned:
+        state = "done" if each.done else f"{each.minutes:,.1f} min"
+        typer.echo(f"{each.part.name:22} {state:>16}  {each.part.title}")
+    left = sum(each.minutes for each in planned if not each.done)
+    typer.echo(
+        f"About {left:,.0f} minutes of one core are left ({left / 60 / 24:,.1f} days): an estimate from the number of "
+        "forward passes, each of 9 ms for a photo of 128 px."
+    )

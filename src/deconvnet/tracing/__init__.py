@@ -1,0 +1,1 @@
+"""What a module does, found out without changing it: modes, outputs, receptive fields, spellings of ReLUs."""
