@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deconvnet.incremental import grouping, spans, winograd
-from deconvnet.incremental.fields import Field, Place
+from deconvnet.incremental.fields import WindowedValue, Place
 from deconvnet.incremental.totals import Totals
 
 
@@ -90,6 +90,6 @@ def test_totals_of_a_map_from_a_window() -> None:
     whole = clean.repeat(2, 1, 1, 1)
     for n in range(2):
         whole[n, :, at.top[n] : at.top[n] + 4, at.left[n] : at.left[n] + 3] = patch[n]
-    sums, maxima = Totals(Field(clean, (2, 3))).of(patch, at)
+    sums, maxima = Totals(WindowedValue(clean, (2, 3))).of(patch, at)
     torch.testing.assert_close(sums, whole.clamp(min=0).double().sum((2, 3)))
     torch.testing.assert_close(maxima, whole.amax((2, 3)))

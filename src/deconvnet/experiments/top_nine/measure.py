@@ -93,7 +93,8 @@ def mine_photos(
     Returns
     -------
     Run
-        With ``top.safetensors`` (see `TopActivations`), ``photos.json`` and ``timing.json``. Not finished yet if other processes still work on their shards; the last one finishes it.
+        With ``top.safetensors`` (see `TopActivations`), ``photos.json`` and ``timing.json``. Not finished yet if other
+        processes still work on their shards; the last one finishes it.
 
     Raises
     ------
