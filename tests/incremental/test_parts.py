@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deconvnet.incremental import grouping, spans, winograd
-from deconvnet.incremental.fields import WindowedValue, Place
+from deconvnet.incremental.fields import Place, WindowedValue
 from deconvnet.incremental.totals import Totals
 
 
