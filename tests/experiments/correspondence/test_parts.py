@@ -41,7 +41,7 @@ def test_the_shipped_parts():
 
 
 def test_the_shipped_parts_fit_their_photos():
-    archive = Path(__file__).parents[3] / "shared" / "data" / "caltech-101.zip"
+    archive = Path(__file__).parents[4] / "shared" / "data" / "caltech-101.zip"
     if not archive.is_file():
         pytest.skip(f"{archive} is not there")
     photos = deconvnet.open_photos(archive)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks import sweep as sweep_module
 from benchmarks.sweep import SweepRow, by_autograd, sweep, sweep_names, sweep_table
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks import sweep as sweep_module
 from deconvnet.projection import project
 from deconvnet.runs import Unit
 

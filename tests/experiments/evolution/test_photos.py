@@ -12,7 +12,7 @@ from deconvnet.experiments.evolution.photos import training_photos
 from deconvnet.runs import Run, places
 from deconvnet.training import DigitMaterial, PhotoMaterial
 
-MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
+MNIST = Path(__file__).parents[4] / "shared" / "data" / "mnist"
 
 
 def test_photos_without_the_held_out_ones(two_classes, tmp_path):

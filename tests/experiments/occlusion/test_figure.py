@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from tests.experiments.occlusion.test_record import occluded, occlusion_map
 from tests.figures.test_figures import LONG, collisions, words
-from tests.runs.test_occlusion_record import occluded, occlusion_map
 
 from deconvnet.errors import OptionError
 from deconvnet.experiments.occlusion.faithfulness_figure import faithfulness_curves
