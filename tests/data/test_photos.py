@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deconvnet.data.photos import Photos, UnreadablePhoto, open_photos, read_many, read_photo, split
+from deconvnet.data import Photos, UnreadablePhoto, open_photos, read_many, read_photo, split
 from deconvnet.errors import DataError, OptionError, UnknownNameError
 
 CALTECH = Path(__file__).parents[3] / "shared" / "data" / "caltech-101.zip"

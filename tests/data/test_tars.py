@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deconvnet.data.photos import UnreadablePhoto, open_photos, read_many
+from deconvnet.data import UnreadablePhoto, open_photos, read_many
 from deconvnet.errors import DataError
 
 

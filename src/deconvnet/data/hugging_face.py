@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from deconvnet.data.photos import Photos, why
+from deconvnet.data.decoding import why
+from deconvnet.data.photos import Photos
 from deconvnet.errors import DataError
 
 PREFIX = "hf:"

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from deconvnet.data.photos import Photos, arrange, is_ignored, is_photo, unwrap, why
+from deconvnet.data.decoding import LARGEST_FILE, is_photo, why
+from deconvnet.data.listing import arrange, is_ignored, unwrap
+from deconvnet.data.photos import Photos
 from deconvnet.errors import DataError
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
-_LARGEST_FILE = 2**30
 _LARGEST_LABEL = 2**16
 
 
@@ -33,7 +34,7 @@ class Member:
 
     def read(self) -> bytes:
         """Its content."""
-        if self.size > _LARGEST_FILE:
+        if self.size > LARGEST_FILE:
             raise ValueError("it is larger than 1 GiB")
         with open(self.archive, "rb") as file:
             file.seek(self.offset)

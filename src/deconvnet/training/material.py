@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deconvnet.data.mnist import Mnist, load_mnist
-from deconvnet.data.photos import Photos, UnreadablePhoto, open_photos, read_many, split
+from deconvnet.data import Mnist, Photos, UnreadablePhoto, load_mnist, open_photos, read_many, split
 from deconvnet.errors import DataError, OptionError
 from deconvnet.networks.preprocessing import Preprocessing, shortest_side
 from deconvnet.training.recipes import Augmentation

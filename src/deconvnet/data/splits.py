@@ -1,0 +1,54 @@
+"""A random split of photos into a training and a held-out set, class by class."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deconvnet.errors import OptionError
+
+
+def split(labels: ArrayLike, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split photos at random into a training and a held-out set, class by class.
+
+    Each class gives `share` of its photos, rounded, to the held-out set. A class with at least two photos has at
+    least one on both sides; a class with a single one keeps it for training. A class is split the same way whichever
+    other classes are there, as long as its label is the same.
+
+    Parameters
+    ----------
+    labels : int array of shape (n,)
+        Classes; photos without a class (-1) are treated as one more class.
+    share : float
+        Share of held-out photos, between 0 and 1.
+    seed : int
+        Equal seeds give equal splits; 0 or more.
+
+    Returns
+    -------
+    train_indices, held_out_indices : int64 arrays
+        Sorted; together each index from 0 to n - 1 once.
+
+    Raises
+    ------
+    OptionError
+        If `share` or `seed` is out of its range.
+    """
+    if not 0 < share < 1:
+        raise OptionError(f"the held-out share must lie between 0 and 1, not {share}.")
+    if seed < 0:
+        raise OptionError(f"the split's seed must be 0 or more, not {seed}.")
+    labels = np.asarray(labels, dtype=np.int64)
+    held_out = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        if len(members) < 2:
+            continue
+        count = min(max(math.floor(share * len(members) + 0.5), 1), len(members) - 1)
+        generator = np.random.Generator(np.random.PCG64([seed, int(label) + 1]))
+        # sorting random numbers, not Generator.permutation, whose algorithm numpy may change
+        order = np.argsort(generator.random(len(members)), kind="stable")
+        held_out[members[order[:count]]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
