@@ -186,8 +186,15 @@ class ConvolutionKernel(Sliding):
 
     step: int = 0
     weights: Convolution | None = None
-    tiles: tuple[int, ...] = ()
     quick: dict[int, Winograd] = field(default_factory=dict)
+
+    @property
+    def may_tile(self) -> bool:
+        """Whether Winograd's algorithm can do it."""
+        found = self.weights
+        if found is None or found.weight.shape[2:] != (3, 3):
+            return False
+        return found.stride == (1, 1) and found.dilation == (1, 1) and found.groups == 1
 
     def run(self, batch: Batch, want: Place) -> Tensor:
         assert self.weights is not None
@@ -207,7 +214,7 @@ class ConvolutionKernel(Sliding):
         assert self.weights is not None
         out, channels = self.weights.weight.shape[:2]
         costs = {("direct", 0): 9.0 * want.height * want.width * channels * out}
-        for m in self.tiles:
+        for m in winograd.POINTS if self.may_tile else ():
             costs["gather", m] = winograd.gather_cost(m, want.height, want.width, channels, out)
             costs["spread", m] = winograd.spread_cost(m, own.height, own.width, channels, out)
         return min(costs, key=costs.__getitem__)
@@ -254,20 +261,16 @@ def _add(whole: Tensor, part: Tensor, tops: Tensor, lefts: Tensor) -> None:
             whole[chosen, y, x] = whole[chosen, y, x] + seen[chosen]
 
 
-def convolution(
-    step: int, source: int, found: Convolution, size: tuple[int, int], tiles: tuple[int, ...] = ()
-) -> ConvolutionKernel:
-    """A convolution's kernel; ``tiles`` are the tile sizes of Winograd's algorithm that it may take."""
+def convolution(step: int, source: int, found: Convolution, size: tuple[int, int]) -> ConvolutionKernel:
+    """A convolution's kernel."""
     kernel = tuple(found.weight.shape[2:])
     extent = ((kernel[0] - 1) * found.dilation[0] + 1, (kernel[1] - 1) * found.dilation[1] + 1)
 
     def operation(x: Tensor, _want: Place) -> Tensor:
         return F.conv2d(x, found.weight, found.bias, found.stride, 0, found.dilation, found.groups)
 
-    if kernel != (3, 3) or found.stride != (1, 1) or found.dilation != (1, 1) or found.groups != 1:
-        tiles = ()
     return ConvolutionKernel(
-        source, extent, found.stride, found.padding[:2], size, 0.0, operation, step=step, weights=found, tiles=tiles
+        source, extent, found.stride, found.padding[:2], size, 0.0, operation, step=step, weights=found
     )
 
 

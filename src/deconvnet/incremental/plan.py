@@ -69,7 +69,7 @@ class Plan:
 
 
 @torch.no_grad()
-def plan(found: Capture, photo: Tensor, clean_output: Tensor, tiles: tuple[int, ...] = ()) -> Plan:
+def plan(found: Capture, photo: Tensor, clean_output: Tensor) -> Plan:
     """Run the photo through the steps, keep what windows need, and choose how each step is done.
 
     Raises
@@ -101,7 +101,7 @@ def plan(found: Capture, photo: Tensor, clean_output: Tensor, tiles: tuple[int, 
         if any(j in varying for j in step.inputs):
             varying.add(i)
         if moving and all(j in fields or j not in varying for j in step.inputs):
-            kernel = _kernel(steps, i, fields, values, tiles)
+            kernel = _kernel(steps, i, fields, values)
             if kernel is not None:
                 kernels[i], fields[i] = kernel, WindowedValue(values[i], kernel.axes)
                 continue
@@ -121,7 +121,7 @@ def _release(
     """Forget clean values that nobody reads again."""
     for i, whole in fields.items():
         kernel = kernels.get(i)
-        if i == 0 or (isinstance(kernel, ConvolutionKernel) and kernel.tiles):
+        if i == 0 or (isinstance(kernel, ConvolutionKernel) and kernel.may_tile):
             continue  # photos are covered; changes are added to the convolution's clean value
         if i not in kept and all(j in kernels and not kernels[j].reads_beyond() for j in users[i]):
             whole.forget()
@@ -204,9 +204,7 @@ def _product(shape: tuple[int | PerBatch, ...]) -> float:
     return found
 
 
-def _kernel(
-    steps: list[Step], i: int, fields: dict[int, WindowedValue], values: list[Any], tiles: tuple[int, ...]
-) -> Kernel | None:
+def _kernel(steps: list[Step], i: int, fields: dict[int, WindowedValue], values: list[Any]) -> Kernel | None:
     """The step on windows; None where it needs whole maps."""
     step = steps[i]
     assert step.target is not None
@@ -217,7 +215,7 @@ def _kernel(
     target = step.target.target if isinstance(step.target, Part) else step.target
     source = step.inputs[0]
     if isinstance(target, Convolution):
-        return convolution(i, source, target, _size(step), tiles) if fields[source].axes == (2, 3) else None
+        return convolution(i, source, target, _size(step)) if fields[source].axes == (2, 3) else None
     if target is aten.cat.default:
         return _cat(step, fields)
     if target is local_response_norm._opoverload or target is local_response_norm:

@@ -22,7 +22,6 @@ from deconvnet.incremental.simplify import at_batch, fill_in, simplify
 from deconvnet.incremental.spans import Spans, is_empty
 from deconvnet.incremental.totals import Totals, of_whole
 
-PRECISIONS = {"exact": (2, 4), "fast": (2, 4, 6)}  # tiles of Winograd's algorithm
 _TOGETHER = 128  # windows in a batch, at most
 _TAIL = 512  # covered photos that go through the last, flat layers together, at most
 
@@ -325,7 +324,6 @@ def prepare(
     photo: Tensor,
     *,
     maps: Sequence[str] = (),
-    precision: str = "exact",
     memory: int = 2 << 30,
 ) -> PreparedPhoto:
     """Run a photo through a network once and keep what :meth:`PreparedPhoto.run` needs.
@@ -340,16 +338,15 @@ def prepare(
         A preprocessed photo.
     maps : sequence of str
         Layers (names of modules) whose feature maps' sums and maxima are wanted as well.
-    precision : {"exact", "fast"}
-        ``"exact"`` differs from full passes by float32 rounding only, at most 1e-5 of the largest output: 3 x 3
-        convolutions may be done by Winograd's F(2 x 2) or F(4 x 4), which round about as a direct convolution does.
-        ``"fast"`` may take F(6 x 6) too, which rounds ten times as much as a direct one.
     memory : int
         Bytes that activations may take, beside the model itself.
 
     Returns
     -------
     PreparedPhoto
+        Its answers differ from those of full passes by float32 rounding only, at most 1e-5 of the largest output:
+        3 x 3 convolutions may be done by Winograd's F(2 x 2) or F(4 x 4), which round about as a direct convolution
+        does.
 
     Raises
     ------
@@ -360,16 +357,9 @@ def prepare(
     UnknownNameError
         If a layer does not exist.
     """
-    if precision not in PRECISIONS:
-        raise OptionError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}.")
     photo = as_photo(photo)
     height, width = photo.shape[2:]
     clean = plain(model, photo, [(0, 0, height, width)], photo[0], maps=maps)
     steps = simplify(capture(model, photo, maps))
-    made = plan(
-        steps,
-        photo.clone(memory_format=torch.channels_last),
-        torch.from_numpy(clean.outputs).to(photo),
-        PRECISIONS[precision],
-    )
+    made = plan(steps, photo.clone(memory_format=torch.channels_last), torch.from_numpy(clean.outputs).to(photo))
     return PreparedPhoto(made, photo, clean, memory)

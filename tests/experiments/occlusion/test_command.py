@@ -90,9 +90,11 @@ def test_projections_from_a_mining_run(command, small_weights, two_classes, phot
     assert "of kind 'occlude', and one of kind 'mine' is needed" in answer.err
 
 
-def test_fast_arithmetic_is_told(command, small_weights, photo, tmp_path):
-    assert command("occlude", small_weights, photo, "--size", 40, "--stride", 24, "--fast", "--out", "run").code == 0
-    assert read_occlusion(deconvnet.Run.open(tmp_path / "run"))[0].maps[0].precision == "fast"
+def test_there_is_one_arithmetic(command, small_weights, photo, tmp_path):
+    options = ["--size", 40, "--stride", 24, "--out", "run"]
+    assert "No such option" in command("occlude", small_weights, photo, *options, "--fast").err
+    assert command("occlude", small_weights, photo, *options).code == 0
+    assert read_occlusion(deconvnet.Run.open(tmp_path / "run"))[0].maps[0].precision == "exact"
 
 
 def test_grey_networks(command, tmp_path):

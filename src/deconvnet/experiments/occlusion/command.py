@@ -49,7 +49,6 @@ def occlude(
     out: Annotated[
         Path, typer.Option(help="The picture to write (.png, .pdf, .svg), or a folder: the numbers as well.")
     ] = Path("occlusion.png"),
-    fast: Annotated[bool, typer.Option("--fast", help="Faster arithmetic that rounds more.")] = False,
     memory: Annotated[int, typer.Option(help="MiB that activations may take.")] = 2048,
     faithfulness: Annotated[
         bool, typer.Option("--faithfulness", help="Deletion and insertion curves too, beside chance.")
@@ -112,7 +111,6 @@ def occlude(
             labels=label or [],
             mined=mined,
             data=data,
-            precision="fast" if fast else "exact",
             memory=memory << 20,
             ready=ready,
             progress=told,

@@ -94,9 +94,10 @@ def occlusion_panel(photos: Sequence[OccludedPhoto], score: str = "probability",
 
 def _notes(photos: Sequence[OccludedPhoto]) -> list[str]:
     grid, precision = photos[0].maps[0].grid, photos[0].maps[0].precision
+    rounded = "" if precision == "exact" else f", {precision} arithmetic"  # runs of earlier versions
     return [
-        f"{grid.about[0].upper()}{grid.about[1:]}, {precision} arithmetic. (b), (d), (e): a cell's colour is the "
-        "answer with the square centred there; outside of the cells no square was centred. The mark on a bar is "
+        f"{grid.about[0].upper()}{grid.about[1:]}{rounded}. (b), (d), (e): a cell's colour is the answer "
+        "with the square centred there; outside of the cells no square was centred. The mark on a bar is "
         "the photo uncovered.",
         "(c): this photo's projection framed, then other photos'; mid-grey is zero, each on its own scale. (f): for "
         "each pixel the mean over all squares that cover it, as Captum draws it; red lowers the score when covered.",

@@ -89,7 +89,6 @@ class Occluder:
     photo : PIL image or uint8 array (H, W, 3)
     layer : str, optional
         The last convolution unless given.
-    precision : {"exact", "fast"}
     memory : int
         Bytes that activations may take.
 
@@ -107,14 +106,13 @@ class Occluder:
         photo: Photo,
         *,
         layer: str | None = None,
-        precision: str = "exact",
         memory: int = 2 << 30,
     ) -> None:
-        self.network, self.precision = network, precision
+        self.network = network
         self.layer = recorded_layer(network, layer)
         self.view = network.view(photo)
         tensor = network.preprocessing.tensor([self.view])
-        self._prepared = prepare(network.module, tensor, maps=(self.layer,), precision=precision, memory=memory)
+        self._prepared = prepare(network.module, tensor, maps=(self.layer,), memory=memory)
         self.notes = tuple(self._prepared.notes)
 
     def grid(self, size: Size | None = None, stride: Size | None = None, border: str = "inside") -> Grid:
@@ -194,8 +192,7 @@ class Occluder:
             clean.outputs[0],
             clean.sums[self.layer][0],
             clean.maxima[self.layer][0],
-            self.precision,
-            step,
+            step=step,
         )
 
 
@@ -249,7 +246,6 @@ def occlude(
     labels: Sequence[str] = (),
     mined: Run | None = None,
     data: Path | str | None = None,
-    precision: str = "exact",
     memory: int = 2 << 30,
     ready: Callable[[Mapping[str, Any], Mapping[str, Any]], None] | None = None,
     progress: Callable[[Step], None] | None = None,
@@ -279,7 +275,6 @@ def occlude(
         What ``deconvnet mine`` wrote: the map is also projected for its strongest other photos, as in Fig. 7(c).
     data : path, optional
         Where that run's photos lie now, if they moved.
-    precision : {"exact", "fast"}
     memory : int
         Bytes that activations may take.
     ready : callable(settings, inputs), optional
@@ -317,7 +312,7 @@ def occlude(
     for name in fills:
         make_fill(network, views[0], name, grid.size)
     others = None if mined is None else _Winners(mined, network, layer, data)
-    occluder = Occluder(network, photos[0][1], layer=layer, precision=precision, memory=memory)
+    occluder = Occluder(network, photos[0][1], layer=layer, memory=memory)
     if channel is not None:
         occluder.check_channel(channel)
     settings = {
@@ -329,7 +324,6 @@ def occlude(
         "channel": channel,
         "strongest": strongest,
         "labels": list(labels),
-        "precision": precision,
         "mined": None if mined is None else str(mined.path),
     }
     inputs = {
@@ -345,7 +339,7 @@ def occlude(
     notes: list[str] = []
     for number, (name, photo) in enumerate(photos):
         if number:
-            occluder = Occluder(network, photo, layer=layer, precision=precision, memory=memory)
+            occluder = Occluder(network, photo, layer=layer, memory=memory)
         notes += occluder.notes
         maps = []
         for fill in fills:
