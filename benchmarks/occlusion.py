@@ -6,8 +6,9 @@ perturbations an evaluation, chosen on some of the positions. We compute all out
 :func:`deconvnet.incremental.plain`, channels last, the best of several batch sizes, all outputs.
 
 Columns: milliseconds a position of Captum, of the plain loop and of ours; how many times faster than Captum and than
-the loop ours is; the largest difference of the outputs from those of the loop, relative to the largest of them. Ours is measured over the whole grid; the other two, whose time is the same at every position, over a
-part of it, taking turns. The time that :func:`deconvnet.incremental.prepare` takes is told on its own line.
+the loop ours is; the largest difference of the outputs from those of the loop, relative to the largest of them. Ours
+is measured over the whole grid; the other two, whose time is the same at every position, over a part of it, taking
+turns. The time that :func:`deconvnet.incremental.prepare` takes is told on its own line.
 
 ``python -m benchmarks.occlusion`` (about ten minutes)
 """

@@ -2,8 +2,8 @@
 
 F(m x m, 3 x 3) gives m x m outputs from (m + 2) x (m + 2) inputs with (m + 2)^2 multiplications for each pair of
 channels, instead of 9 m^2. Rounding depends on the points at which it evaluates. Largest error relative to the largest
-output, float32, 256 to 512 channels: direct 2e-6, F(2 x 2) 5e-7, F(4 x 4) 4e-6. F(6 x 6) would round more, 2e-5, and gain
-little.
+output, float32, 256 to 512 channels: direct 2e-6, F(2 x 2) 5e-7, F(4 x 4) 4e-6. F(6 x 6) would round more, 2e-5, and
+gain little.
 """
 
 from __future__ import annotations
