@@ -19,17 +19,16 @@ def python(*arguments: str) -> str:
 
 def test_every_public_name_resolves_and_is_where_it_says():
     assert deconvnet.__all__ == sorted(deconvnet.__all__)
-    assert set(deconvnet._HOMES) == set(deconvnet.__all__)
     assert dir(deconvnet) == deconvnet.__all__
     for name in deconvnet.__all__:
         found = getattr(deconvnet, name)
         assert found.__name__ == name
-        assert found.__module__.startswith(f"deconvnet.{deconvnet._HOMES[name]}")
+        assert found.__module__.startswith("deconvnet.")
         assert found.__doc__
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'projct'"):
+    with pytest.raises(AttributeError, match="attribute projct"):
         _ = deconvnet.projct
 
 
@@ -42,7 +41,7 @@ def test_importing_loads_nothing_heavy():
 def test_help_loads_nothing_heavy():
     code = "import sys; from deconvnet.cli.app import run; print(run(['--help'])); print('loaded', *sys.modules)"
     said = python("-c", code)
-    assert "Commands:" in said
+    assert "The paper's experiments:" in said
     loaded = said[said.index("loaded ") :].split()
     assert "deconvnet.cli.train" in loaded
     assert not set(HEAVY) & set(loaded)

@@ -133,7 +133,7 @@ def test_demo(command, torchvision, photos, tmp_path):
     answer = command("demo", "--network", "torchvision:resnet18", "--photos", photos, "--limit", 1, "--top", 1)
     assert answer.code == 0, answer.err
     assert "torchvision:resnet18, random weights" in answer.out
-    (page,) = (tmp_path / "runs" / "demo").glob("*.html")
+    (page,) = (tmp_path / "runs" / "look").glob("*.html")
     text = page.read_text()
     assert "random weights" in text
     assert "layer4.1.conv2" in text
@@ -144,7 +144,7 @@ def test_demo_of_a_file(command, net, photos, tmp_path):
     for name in (net, "net.py:Maps"):
         answer = command("demo", "--network", name, "--photos", photos, "--limit", 1, "--top", 2)
         assert answer.code == 0, answer.err
-        assert list((tmp_path / "runs" / "demo").glob("*.html"))
+        assert list((tmp_path / "runs" / "look").glob("*.html"))
 
 
 @pytest.mark.parametrize("name", ["timm:efficientnet_b0"])

@@ -1,56 +1,43 @@
-"""The application: commands, the options that all share, and how errors are told."""
+"""The application: finds the commands, holds the options that all share, and tells errors."""
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
 
+from deconvnet import experiments
 from deconvnet.cli import networks, project, runs, train
 from deconvnet.errors import DeconvnetError
-from deconvnet.experiments.ablation import command as ablate
-from deconvnet.experiments.averaging import command as average
-from deconvnet.experiments.comparison import command as compare
-from deconvnet.experiments.correspondence import command as correspond
-from deconvnet.experiments.diagnosis import command as diagnose
-from deconvnet.experiments.evolution import command as evolve
-from deconvnet.experiments.invariance import command as invariance
-from deconvnet.experiments.look import command as demo
-from deconvnet.experiments.occlusion import command as occlude
-from deconvnet.experiments.sanity import command as sanity
-from deconvnet.experiments.top_nine import command as mine
-from deconvnet.experiments.transfer import command as transfer
-from deconvnet.reproduction import command as reproduce
+from deconvnet.reproduction import command as reproduction
+from deconvnet.terminal.panels import PanelGroup, today
 
 app = typer.Typer(
     name="deconvnet",
+    cls=PanelGroup,
     help="See what a convolutional network has learned: the experiments of Zeiler & Fergus (2013).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"token_normalize_func": today},
 )
-for module in (
-    demo,
-    networks,
-    project,
-    mine,
-    runs,
-    occlude,
-    sanity,
-    diagnose,
-    compare,
-    average,
-    train,
-    invariance,
-    correspond,
-    evolve,
-    transfer,
-    ablate,
-    reproduce,
-):
+
+
+def command_modules() -> Iterator[ModuleType]:
+    """The modules of all commands: that of each experiment's folder, and those that are no experiment."""
+    for folder in sorted(path for place in experiments.__path__ for path in Path(place).iterdir()):
+        if (folder / "command.py").is_file():
+            yield importlib.import_module(f"{experiments.__name__}.{folder.name}.command")
+    yield from (reproduction, networks, project, runs, train)
+
+
+for module in command_modules():
     module.register(app)
 
 

@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from deconvnet.terminal import options, panels
+from deconvnet.terminal.tables import Alignment, print_table
+
 _KINDS = {"Conv2d": "conv", "MaxPool2d": "max pool", "ZeroPad2d": "pad", "LocalResponseNorm": "LRN", "ReLU": "ReLU"}
+
+_NETWORK_COLUMNS: tuple[tuple[str, Alignment], ...] = (
+    ("network", "left"),
+    ("parameters", "right"),
+    ("input", "right"),
+    ("sees", "right"),
+    ("trained", "left"),
+    ("what", "left"),
+)
+_LAYER_COLUMNS: tuple[tuple[str, Alignment], ...] = (
+    ("layer", "left"),
+    ("kind", "left"),
+    ("kernel", "right"),
+    ("stride", "right"),
+    ("pad", "right"),
+    ("output", "right"),
+    ("parameters", "right"),
+    ("work", "right"),
+    ("sees", "right"),
+    ("every", "right"),
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("networks")(networks)
-    app.command("layers")(layers)
+    app.command("networks", rich_help_panel=panels.LOOK)(networks)
+    app.command("layers", rich_help_panel=panels.LOOK)(layers)
 
 
 def networks() -> None:
-    """List the built-in networks: parameters, input, receptive field of the last convolutional layer, weights."""
+    """List the built-in networks with parameters, input size, receptive field and weights."""
     import torch
-    from rich.console import Console
-    from rich.table import Table
 
     from deconvnet.networks import entry, layer_table, lenet_preprocessing, names
     from deconvnet.networks.weights import read_weights, shipped
 
-    table = Table(box=None, pad_edge=False)
-    for heading, justify in (
-        ("network", "left"),
-        ("parameters", "right"),
-        ("input", "right"),
-        ("sees", "right"),
-        ("trained", "left"),
-        ("what", "left"),
-    ):
-        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    lines = []
     for name in names():
         found = entry(name)
         with torch.device("meta"):
@@ -46,10 +59,9 @@ def networks() -> None:
         if path is not None:
             stored = read_weights(path)
             trained = f"{len(stored.classes)} classes, {stored.preprocessing.input_size} px"
-        table.add_row(
-            name, f"{sum(r.parameters for r in rows):,}", f"{side} x {side}", f"{seen} px", trained, found.about
-        )
-    Console(highlight=False, width=max(104, Console().width)).print(table)
+        parameters = f"{sum(r.parameters for r in rows):,}"
+        lines.append((name, parameters, f"{side} x {side}", f"{seen} px", trained, found.about))
+    print_table(_NETWORK_COLUMNS, lines)
     typer.echo("\n'sees': receptive field of the last map. `deconvnet layers NETWORK` prints the layers.")
     typer.echo(
         "Others by name: torchvision:resnet50, timm:resnet18 (where these packages are installed), or FILE.py:FUNCTION "
@@ -58,16 +70,12 @@ def networks() -> None:
 
 
 def layers(
-    network: Annotated[
-        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
-    ],
-    input_size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
-    classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
+    network: options.NetworkArgument,
+    input_size: options.InputSizeOption = None,
+    classes: options.ClassCountOption = None,
 ) -> None:
-    """Print a network's layers: kernel, stride, output size, parameters, receptive field."""
+    """List a network's layers with kernel, stride, output size, parameters and receptive field."""
     import torch
-    from rich.console import Console
-    from rich.table import Table
 
     from deconvnet.errors import ModelError, OptionError
     from deconvnet.networks import build, entry, is_foreign, layer_table, lenet_preprocessing, load
@@ -91,13 +99,8 @@ def layers(
         total = sum(r.parameters for r in rows)
     if not rows:
         raise ModelError(f"{network} has no layer that gives a tensor: nothing can be said of it.")
-    table = Table(box=None, pad_edge=False)
-    for heading in ("layer", "kind"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("kernel", "stride", "pad", "output", "parameters", "work", "sees", "every"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for r in rows:
-        table.add_row(
+    lines = [
+        (
             r.name,
             _KINDS.get(r.kind, r.kind.lower()),
             (f"{r.kernel}x{r.kernel}" if isinstance(r.kernel, int) else _size(r.kernel)) if r.kernel else "",
@@ -109,8 +112,10 @@ def layers(
             f"{'>= ' if r.measured else ''}{_size(r.receptive_field)} px" if r.receptive_field else "all",
             f"{_size(r.receptive_stride)} px" if r.receptive_stride else "",
         )
+        for r in rows
+    ]
     width = 104 + max(0, max(len(r.name) + len(r.kind) for r in rows) - 14)
-    Console(highlight=False, width=max(width, Console().width)).print(table)
+    print_table(_LAYER_COLUMNS, lines, width)
     work = sum(r.multiply_adds for r in rows)
     typer.echo(f"\n{total:,} parameters, {work / 1e6:,.1f} million multiply-adds for one input.")
     typer.echo("work: multiply-adds; sees: side of the square of pixels that one unit sees; every: step between units.")

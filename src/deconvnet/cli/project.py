@@ -7,34 +7,36 @@ from typing import Annotated
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("project")(project)
+    app.command("project", rich_help_panel=panels.LOOK)(project)
 
 
 def project(
-    network: Annotated[
-        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
-    ],
+    network: options.NetworkArgument,
     photo: Annotated[Path, typer.Argument(help="A photo.")],
-    unit: Annotated[list[str] | None, typer.Option(help="conv5:17 or conv5:17@6,4; may be repeated.")] = None,
-    top: Annotated[int, typer.Option(help="Without --unit: so many strongest maps of each layer.")] = 9,
-    layer: Annotated[list[str] | None, typer.Option(help="Layers for --top; may be repeated.")] = None,
-    out: Annotated[Path, typer.Option(help="The picture to write (.png, .pdf, .svg).")] = Path("projection.png"),
-    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
-    rule: Annotated[str, typer.Option(help="deconvnet, guided or gradient.")] = "deconvnet",
-    unpool: Annotated[str, typer.Option(help="sum, place or mean: what overlapping pools add up to.")] = "sum",
-    lrn: Annotated[str, typer.Option(help="identity (skipped, as in the paper) or grad.")] = "identity",
-    activations: Annotated[str, typer.Option(help="Other activations than ReLU: refuse, gradient or relu.")] = "refuse",
+    unit: Annotated[
+        list[str] | None, typer.Option(help="A unit such as conv5:17 or conv5:17@6,4; may be repeated.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="Number of strongest maps of each layer to draw without --unit.")] = 9,
+    layer: Annotated[list[str] | None, options.layers("The last convolution")] = None,
+    out: Annotated[Path, options.picture()] = Path("projection.png"),
+    weights: options.WeightsOption = "shipped",
+    rule: options.RuleOption = "deconvnet",
+    unpool: options.UnpoolOption = "sum",
+    lrn: options.LrnOption = "identity",
+    nonlinearities: options.NonlinearitiesOption = "refuse",
 ) -> None:
-    """Draw what units of a network respond to in a photo: projection and patch side by side."""
+    """Draw what units of a network respond to in a photo, projection beside patch."""
     from deconvnet.data import read_photo
     from deconvnet.errors import ModelError, OptionError
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.photo_projections import project as projecting
-    from deconvnet.terminal.pictures import check_picture
+    from deconvnet.terminal.outputs import check_picture
 
     if unit and layer:
         raise OptionError("give --unit for single units or --layer for the strongest maps of layers, not both.")
@@ -52,7 +54,7 @@ def project(
         units = projecting.strongest_units(found, found.view(pixels), layers, top)
         if not units:
             raise OptionError(f"no map of {', '.join(layers)} is active in {photo}: choose another layer.")
-    shown = projecting.project(found, [pixels], units, rule=rule, unpool=unpool, lrn=lrn, activations=activations)
+    shown = projecting.project(found, [pixels], units, rule=rule, unpool=unpool, lrn=lrn, activations=nonlinearities)
     assert isinstance(shown, projecting.PhotoProjections)
     title = f"{found.title} · {photo.name}" + (
         "" if best is None else f" · {found.classes[best]} {probabilities[best]:.0%}"

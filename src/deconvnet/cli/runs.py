@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deconvnet.terminal import panels
+
 if TYPE_CHECKING:
     from deconvnet.mining.record import LayerTop
     from deconvnet.runs import Run
@@ -16,10 +18,10 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="What runs are and what is in them.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(help="List runs, and show what is in them.", no_args_is_help=True, rich_markup_mode=None)
     group.command("show")(show)
     group.command("list")(list_runs)
-    app.add_typer(group, name="runs")
+    app.add_typer(group, name="runs", rich_help_panel=panels.RUNS)
 
 
 def show(

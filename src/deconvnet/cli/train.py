@@ -9,41 +9,47 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 if TYPE_CHECKING:
     from deconvnet.training.material import Material
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("train")(train)
-    app.command("recipes")(recipes)
-    app.command("evaluate")(evaluate)
+    app.command("train", rich_help_panel=panels.TRAIN)(train)
+    app.command("recipes", rich_help_panel=panels.TRAIN)(recipes)
+    app.command("evaluate", rich_help_panel=panels.TRAIN)(evaluate)
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe from `deconvnet recipes`.")],
-    data: Annotated[Path, typer.Option(help="Folder or zip of CLASS/photo.jpg, or a folder of MNIST's idx files.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    network: Annotated[str | None, typer.Option(help="Another network than the recipe's.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Another number of epochs.")] = None,
-    size: Annotated[int | None, typer.Option(help="One input size for all epochs, in pixels.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Another number of photos a step.")] = None,
-    fc_width: Annotated[int | None, typer.Option(help="Another number of units in fc6 and fc7.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides split, start, order, crops.")] = None,
+    recipe: options.RecipeArgument,
+    data: Annotated[Path, options.data("A folder or zip of CLASS/photo.jpg, or a folder of MNIST's idx files.")],
+    out: options.OutOption,
+    network: options.RecipeNetworkOption = None,
+    epochs: options.EpochsOption = None,
+    size: options.TrainingSizeOption = None,
+    batch_size: options.TrainingBatchOption = None,
+    fc_width: options.WidthOption = None,
+    exclude: options.ExcludeOption = None,
+    seed: Annotated[int | None, options.seed("split, initial weights, order and crops")] = None,
     snapshot: Annotated[
         list[int] | None,
-        typer.Option(help="An epoch whose weights are kept; may be repeated. Figure 4's, scaled, unless given."),
+        typer.Option(
+            help="An epoch whose weights are kept; may be repeated. The epochs of Figure 4, scaled, unless given."
+        ),
     ] = None,
-    start: Annotated[Path | None, typer.Option(help="A weights file to begin with.")] = None,
+    start: Annotated[Path | None, typer.Option(help="A weights file to start from.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on after the last whole epoch of the run.")] = False,
-    threads: Annotated[int | None, typer.Option(help="Threads of torch; all cores unless given.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    threads: options.ThreadsOption = None,
+    device: options.DeviceOption = "cpu",
 ) -> None:
-    """Train a network on photos, or LeNet-5 on MNIST. Ctrl-C loses at most one epoch; --resume goes on."""
+    """Train a network on photos, or LeNet-5 on MNIST.
+
+    Ctrl-C loses at most one epoch; --resume goes on."""
     import torch
 
-    from deconvnet.errors import DeconvnetError, OptionError
+    from deconvnet.errors import DeconvnetError
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.terminal.progress import bar
@@ -60,8 +66,6 @@ def train(
     if snapshot:
         plan = replace(plan, snapshots=epochs_to_keep(snapshot, plan.epochs))
     if threads is not None:
-        if threads < 1:
-            raise OptionError(f"--threads must be at least 1, not {threads}.")
         torch.set_num_threads(threads)
     from deconvnet.training.material import open_material
 
@@ -131,14 +135,20 @@ def recipes() -> None:
 
 
 def evaluate(
-    network: Annotated[str, typer.Argument(help="A built-in network, or a weights file.")],
-    data: Annotated[Path, typer.Option(help="The data it was trained on: its held-out photos are taken.")],
-    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
-    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
-    ten_crops: Annotated[bool, typer.Option(help="Average the paper's ten crops instead of the centre.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Every photo, not only the held-out ones.")] = False,
+    network: Annotated[str, typer.Argument(help="A built-in network or a weights file.")],
+    data: Annotated[
+        Path, options.data("The data that the network was trained on, of which the held-out photos are used.")
+    ],
+    exclude: options.ExcludeOption = None,
+    weights: options.WeightsOption = "shipped",
+    ten_crops: Annotated[
+        bool, typer.Option(help="Average the paper's ten crops instead of using the centre crop.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Measure on every photo, not only on the held-out ones.")
+    ] = False,
 ) -> None:
-    """Measure accuracy on the held-out photos of the split that the weights' card states."""
+    """Measure a network's accuracy on the photos that were held out from its training."""
     import numpy as np
 
     from deconvnet.errors import DataError, WeightsError

@@ -7,51 +7,55 @@ from typing import Annotated
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("reproduce")(reproduce)
+    app.command("reproduce", rich_help_panel=panels.PAPER)(reproduce)
 
 
 def reproduce(
-    data: Annotated[Path, typer.Option(help="Folder or zip of CLASS/photo.jpg.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; parts that are in it are not done again.")] = Path(
+    data: Annotated[Path, options.data("A folder or zip of CLASS/photo.jpg.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; parts that it already holds are not repeated.")] = Path(
         "runs/reproduction"
     ),
-    scale: Annotated[str, typer.Option(help="smoke, laptop or full.")] = "laptop",
-    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
+    scale: Annotated[str, typer.Option(help="How large the experiments are: smoke, laptop or full.")] = "laptop",
+    exclude: options.ExcludeOption = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Do this part alone, and those it needs; may be repeated.")
+        list[str] | None,
+        typer.Option(help="A part to do, with the parts that it needs; may be repeated. All parts unless given."),
     ] = None,
     parts: Annotated[
-        Path | None, typer.Option(help="Marked parts of photos (CSV); those of Caltech-101 unless given.")
+        Path | None, typer.Option(help="A CSV file of marked parts of photos; those of Caltech-101 unless given.")
     ] = None,
     target: Annotated[
-        Path | None, typer.Option(help="Transfer to these photos; else from every second class to the others.")
+        Path | None, typer.Option(help="Photos to transfer to; every second class goes to the others unless given.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the parts with their estimated cost.")] = False,
-    threads: Annotated[int | None, typer.Option(help="Threads of torch; all cores unless given.")] = None,
-    device: Annotated[str, typer.Option(help="For training: cpu, cuda, ...")] = "cpu",
-    overwrite: Annotated[bool, typer.Option(help="Remove an earlier reproduction with all its parts.")] = False,
+    threads: options.ThreadsOption = None,
+    device: options.DeviceOption = "cpu",
+    overwrite: Annotated[
+        bool, typer.Option(help="Remove an earlier reproduction in this folder with all its parts.")
+    ] = False,
 ) -> None:
-    """Run the paper's experiments one after the other and judge its claims. Killed, the same command goes on."""
+    """Run all of the paper's experiments at one scale and judge its claims.
+
+    If it is interrupted, the same command goes on."""
     import torch
 
     from deconvnet import reproduction
     from deconvnet.data import open_photos
-    from deconvnet.errors import OptionError
     from deconvnet.experiments.correspondence import read_parts
-    from deconvnet.figures.canvas import new_figure
     from deconvnet.reproduction import scale_named
     from deconvnet.reproduction.record import PartTime
+    from deconvnet.terminal.outputs import check_drawing
     from deconvnet.terminal.progress import bar
 
     chosen = scale_named(scale)
     if threads is not None:
-        if threads < 1:
-            raise OptionError(f"--threads must be at least 1, not {threads}.")
         torch.set_num_threads(threads)
-    new_figure(1, 1)  # refuses where matplotlib is not installed
+    check_drawing()
     read_parts(parts)
     photos = open_photos(data).exclude(exclude or [])
     photos = photos.subset(photos.labels >= 0)

@@ -39,7 +39,7 @@ def test_diagnose(command, small_weights, two_classes, tmp_path):
         assert picture.width > 500
     again = command("diagnose", small_weights, *few)
     assert again.code == 2
-    assert "is not empty" in again.err
+    assert "holds a diagnose run already" in again.err
     assert command("diagnose", small_weights, *few, "--overwrite").code == 0
 
 

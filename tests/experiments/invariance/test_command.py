@@ -46,6 +46,8 @@ def test_names_inside_an_archive_and_a_class(command, small_weights, photo, tmp_
     assert InvarianceRecord.read(Run.open(tmp_path / "one")).layers == ("conv5", "fc6")
     answer = command(*start, "--out", "two", "--class", "eel", "--fill", "edge")
     assert InvarianceRecord.read(Run.open(tmp_path / "two")).labels == ("eel", "eel")
+    answer = command(*start, "--out", "three", "--class", "3", "--class", "ant")
+    assert InvarianceRecord.read(Run.open(tmp_path / "three")).labels == ("dog", "ant")
 
 
 def test_refused(refused, command, small_weights, photo, tmp_path):
@@ -54,6 +56,7 @@ def test_refused(refused, command, small_weights, photo, tmp_path):
     assert "no photo 'x.jpg'" in refused("invariance", small_weights, "x.jpg", "--data", photo.parent)
     assert "choose from vertical" in refused(*start, "--transform", "sideways")
     assert "no class 'cow'" in refused(*start, "--class", "cow", *FAST)
+    assert "no class '5'" in refused(*start, "--class", "5", *FAST)
     assert "did you mean conv5" in refused(*start, "--layer", "convv5", *FAST)
     assert "cannot be 'noise'" in refused(*start, "--fill", "noise", *FAST)
     assert "batch_size" in refused(*start, "--batch-size", 0, *FAST)

@@ -56,7 +56,7 @@ def test_photos_of_a_folder(command, small_weights, odd, tmp_path):
 def test_sample_photos_with_their_sources(command, small_weights, tmp_path):
     answer = command("demo", "--network", small_weights, "--top", 1)
     assert answer.code == 0, answer
-    record = json.loads((tmp_path / "runs" / "demo" / "look.json").read_text())
+    record = json.loads((tmp_path / "runs" / "look" / "look.json").read_text())
     assert {photo["name"]: photo["source"].removeprefix("scikit-image: ") for photo in record["photos"]} == SOURCES
     assert len(SOURCES) == 7
     assert record["skipped"] == []

@@ -13,7 +13,7 @@ from torch import nn
 
 import deconvnet
 from deconvnet.errors import DataError, ModelError, OptionError, RunError, UnknownNameError
-from deconvnet.experiments.occlusion import Occluder, Step, class_index, occlude, recorded_layer
+from deconvnet.experiments.occlusion import Occluder, Step, occlude, recorded_layer
 from deconvnet.experiments.occlusion.record import OcclusionMap, read_occlusion
 from deconvnet.networks import Network, Preprocessing
 from deconvnet.perturbations.fills import make_fill
@@ -262,18 +262,6 @@ def test_networks_of_torchvision_at_another_size(torchvision):
     found = occluder.map(grid, "grey")
     assert found.logits.shape == (*grid.shape, 1000)
     agree(found, by_loops(network, PHOTO, grid.windows, covering.numpy(), "layer3"))
-
-
-def test_classes_by_name_or_number(small_network):
-    assert class_index(small_network, "cat") == 2
-    assert class_index(small_network, "4") == 4
-    with pytest.raises(UnknownNameError, match="no class 'bea': did you mean bee"):
-        class_index(small_network, "bea")
-    with pytest.raises(UnknownNameError, match="no class '5'"):
-        class_index(small_network, "5")
-    twice = dataclasses.replace(small_network, classes=("crane", "bee", "crane", "d", "e"))
-    with pytest.raises(OptionError, match="2 classes named 'crane': give a number, 0 or 2"):
-        class_index(twice, "crane")
 
 
 def test_the_layer_is_the_last_convolution_or_one_with_maps(small_network):

@@ -41,7 +41,7 @@ def test_a_table_a_run_and_a_figure(command, small_weights, two_classes, photo, 
         assert min(picture.size) > 900
     again = command("sanity", small_weights, photo, *options)
     assert again.code == 2
-    assert "is not empty" in again.err
+    assert "holds a sanity run already" in again.err
     assert command("sanity", small_weights, photo, *options, "--overwrite").code == 0
     assert len(Run.open(tmp_path / "checked", "sanity").json("sanity")["units"]) == 2
 
@@ -70,5 +70,5 @@ def test_refused_places_and_photos(refused, small_weights, photo, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "kept.txt").write_text("mine")
     assert "mine is not empty" in refused("sanity", small_weights, photo, "--out", "mine")
-    assert "mine is not a run" in refused("sanity", small_weights, photo, "--out", "mine", "--overwrite")
+    assert "mine is not empty and not a run" in refused("sanity", small_weights, photo, "--out", "mine", "--overwrite")
     assert "there is no such file" in refused("sanity", small_weights, tmp_path / "none.jpg", "--layer", "conv1")

@@ -8,45 +8,54 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 if TYPE_CHECKING:
     from deconvnet.data import Photos
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("ablate")(ablate)
+    app.command("ablate", rich_help_panel=panels.PAPER)(ablate)
 
 
 def ablate(
-    recipe: Annotated[str, typer.Argument(help="A recipe from `deconvnet recipes`.")],
-    data: Annotated[Path, typer.Option(help="Folder or zip of CLASS/photo.jpg.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; trainings that are in it are gone on with.")] = Path(
-        "runs/ablate"
-    ),
-    seeds: Annotated[int, typer.Option(help="How often each variant is trained.")] = 3,
+    recipe: options.RecipeArgument,
+    data: Annotated[Path, options.data("A folder or zip of CLASS/photo.jpg.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the run; trainings that it already holds are not repeated.")
+    ] = Path("runs/ablate"),
+    seeds: Annotated[
+        int, typer.Option(help="How many times to train each variant, each time with another random seed.")
+    ] = 3,
     variant: Annotated[
         list[str] | None,
         typer.Option(
-            help="base, remove-3-4, remove-7, remove-6-7, remove-3-4-6-7, fc-half, fc-double, wide or wide-fc-double; "
-            "may be repeated. All unless given."
+            help="A variant to train: base, remove-3-4, remove-7, remove-6-7, remove-3-4-6-7, "
+            "fc-half, fc-double, wide or wide-fc-double; may be repeated. All unless given."
         ),
     ] = None,
-    network: Annotated[str | None, typer.Option(help="Another network than the recipe's.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Another number of epochs.")] = None,
-    size: Annotated[int | None, typer.Option(help="One input size for all epochs, in pixels.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Another number of photos a step.")] = None,
-    fc_width: Annotated[int | None, typer.Option(help="Another number of units in fc6 and fc7.")] = None,
-    classes: Annotated[int | None, typer.Option(help="Only so many classes, evenly taken.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of torch; all cores unless given.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
-    overwrite: Annotated[bool, typer.Option(help="Remove an earlier run with all its trainings.")] = False,
+    network: options.RecipeNetworkOption = None,
+    epochs: options.EpochsOption = None,
+    size: options.TrainingSizeOption = None,
+    batch_size: options.TrainingBatchOption = None,
+    fc_width: options.WidthOption = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Use only so many classes, spread evenly over the alphabet.")
+    ] = None,
+    exclude: options.ExcludeOption = None,
+    threads: options.ThreadsOption = None,
+    device: options.DeviceOption = "cpu",
+    overwrite: Annotated[
+        bool, typer.Option(help="Remove an earlier run in this folder with all its trainings.")
+    ] = False,
 ) -> None:
-    """Train the variants of the paper's Table 3. Ctrl-C loses at most one epoch; the same command goes on."""
+    """Train a network with layers removed or resized (Table 3).
+
+    Ctrl-C loses at most one epoch; the same command goes on."""
     import torch
 
     from deconvnet.data import open_photos
-    from deconvnet.errors import OptionError
     from deconvnet.experiments.ablation.measure import ablate as run_all
     from deconvnet.figures import save_figure
     from deconvnet.terminal.progress import bar
@@ -57,8 +66,6 @@ def ablate(
     if fc_width is not None:
         plan = plan.changed(options={"fc_width": fc_width})
     if threads is not None:
-        if threads < 1:
-            raise OptionError(f"--threads must be at least 1, not {threads}.")
         torch.set_num_threads(threads)
     photos = _some(open_photos(data).exclude(exclude or []), classes)
     with bar() as shown:

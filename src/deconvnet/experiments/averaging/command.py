@@ -7,38 +7,44 @@ from typing import Annotated
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("average")(average)
+    app.command("average", rich_help_panel=panels.PAPER)(average)
 
 
 def average(
     network: Annotated[list[str], typer.Argument(help="Two or more built-in networks or weights files.")],
-    data: Annotated[Path, typer.Option(help="The data they were trained on: its held-out photos are taken.")],
-    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
-    centre: Annotated[bool, typer.Option("--centre", help="The centre crop only, not the paper's ten crops.")] = False,
-    limit: Annotated[int | None, typer.Option(help="Only so many held-out photos, evenly taken.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the run; the picture is in it.")] = Path("average"),
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+    data: Annotated[
+        Path, options.data("The data that the networks were trained on, of which the held-out photos are used.")
+    ],
+    exclude: options.ExcludeOption = None,
+    centre: Annotated[
+        bool, typer.Option("--centre", help="Use the centre crop only instead of the paper's ten crops.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="Use at most so many held-out photos, spread evenly.")] = None,
+    out: options.OutOption = Path("average"),
+    overwrite: options.OverwriteOption = False,
 ) -> None:
-    """Average the class probabilities of networks of the same classes; print the error of each and of the average."""
+    """Average networks' class probabilities and print the error of each and of all (Table 2)."""
     import numpy as np
 
-    from deconvnet.errors import DataError, OptionError, RunError, WeightsError
+    from deconvnet.errors import DataError, OptionError, WeightsError
     from deconvnet.experiments.averaging.measure import average as measure
     from deconvnet.experiments.averaging.measure import check_classes
+    from deconvnet.experiments.averaging.record import AVERAGE
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
-    from deconvnet.terminal.pictures import check_picture
+    from deconvnet.terminal.outputs import check_drawing, check_run
     from deconvnet.terminal.progress import bar
     from deconvnet.training.material import open_material
 
     if limit is not None and limit < 1:
         raise OptionError(f"--limit must be at least 1, not {limit}.")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
-        raise RunError(f"{out} is not empty: name another folder with --out, or replace a run with --overwrite.")
-    check_picture(Path("average.png"))
+    check_run(out, AVERAGE, overwrite)
+    check_drawing()
     networks = [load(name) for name in network]
     check_classes(networks)
     splits = []

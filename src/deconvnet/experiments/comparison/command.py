@@ -7,45 +7,49 @@ from typing import Annotated
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("compare")(compare)
+    app.command("compare", rich_help_panel=panels.PAPER)(compare)
 
 
 def compare(
     network: Annotated[
-        list[str], typer.Argument(help="Built-in networks, weights files, torchvision:NAME, timm:NAME, FILE.py:NAME.")
+        list[str], typer.Argument(help="Built-in networks, weights files, torchvision:NAME, timm:NAME or FILE.py:NAME.")
     ],
-    data: Annotated[Path | None, typer.Option(help="Photos, for dead maps and aliasing of the first layer.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
-    photos: Annotated[int, typer.Option(help="So many photos, drawn at random.")] = 100,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
-    rounds: Annotated[int, typer.Option(help="So often each network is timed, in turns.")] = 15,
-    batch: Annotated[int, typer.Option(help="Inputs at once while timing.")] = 1,
-    threads: Annotated[int | None, typer.Option(help="Threads of torch; all cores unless given.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the run; the picture is in it.")] = Path("comparison"),
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+    data: Annotated[
+        Path | None, options.data("A folder or zip of photos, which dead maps and aliasing of the first layer need.")
+    ] = None,
+    exclude: options.ExcludeOption = None,
+    photos: Annotated[int, typer.Option(help="Number of photos to sample at random.")] = 100,
+    seed: Annotated[int, options.seed("sampling photos")] = 0,
+    rounds: Annotated[int, typer.Option(help="How many times to time each network, taking turns.")] = 15,
+    batch: Annotated[int, typer.Option(help="Number of inputs in a timed forward pass.")] = 1,
+    threads: options.ThreadsOption = None,
+    out: options.OutOption = Path("comparison"),
+    overwrite: options.OverwriteOption = False,
 ) -> None:
-    """Compare parameters, work, memory, speed, accuracy and first layers. Untrained networks get random weights."""
+    """Compare networks by size, work, memory, speed, accuracy and first layers.
+
+    Networks without trained weights get random weights."""
     import torch
 
     from deconvnet.data import open_photos
-    from deconvnet.errors import OptionError, RunError
+    from deconvnet.errors import OptionError
     from deconvnet.experiments.comparison.measure import compare as measure
+    from deconvnet.experiments.comparison.record import COMPARE
     from deconvnet.figures import save_figure
     from deconvnet.networks import load, names
     from deconvnet.networks.weights import shipped
-    from deconvnet.terminal.pictures import check_picture
+    from deconvnet.terminal.outputs import check_drawing, check_run
     from deconvnet.terminal.progress import bar
 
-    if threads is not None and threads < 1:
-        raise OptionError(f"--threads must be at least 1, not {threads}.")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
-        raise RunError(f"{out} is not empty: name another folder with --out, or replace a run with --overwrite.")
+    check_run(out, COMPARE, overwrite)
     if exclude and data is None:
         raise OptionError("--exclude leaves classes of the photos out: give photos with --data.")
-    check_picture(Path("comparison.png"))
+    check_drawing()
     networks = [load(n, weights=None) if n in names() and not shipped(n) else load(n) for n in network]
     found = None if data is None else open_photos(data)
     if found is not None and exclude:

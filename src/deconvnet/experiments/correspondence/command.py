@@ -7,45 +7,45 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 if TYPE_CHECKING:
     from deconvnet.experiments.correspondence import Correspondence
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("correspond")(correspond)
+    app.command("correspond", rich_help_panel=panels.PAPER)(correspond)
 
 
 def correspond(
-    network: Annotated[
-        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
-    ],
-    data: Annotated[Path, typer.Option(help="A folder or zip in which the parts' photos lie.")],
+    network: options.NetworkArgument,
+    data: Annotated[Path, options.data("A folder or zip in which the photos of the parts lie.")],
     parts: Annotated[
         Path | None,
         typer.Argument(
-            help="A CSV file of photo, part, left, top, width, height; else faces and Dalmatians of Caltech-101."
+            help="A CSV file of photo, part, left, top, width, height; "
+            "the faces and Dalmatians of Caltech-101 unless given."
         ),
     ] = None,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option("--layer", "--layers", help="May be repeated; the paper's fifth and seventh unless given."),
+    layer: Annotated[list[str] | None, options.layers("The paper's fifth and seventh")] = None,
+    part: Annotated[
+        list[str] | None, typer.Option(help="A part to measure; may be repeated. All parts unless given.")
     ] = None,
-    part: Annotated[list[str] | None, typer.Option(help="Only this part; may be repeated.")] = None,
-    fill: Annotated[str, typer.Option(help="What masks: mean, grey, blur, noise or a colour.")] = "mean",
-    regions: Annotated[int, typer.Option(help="Random regions for each part of each photo.")] = 10,
-    permutations: Annotated[int, typer.Option(help="Draws of the permutation test.")] = 9999,
-    seed: Annotated[int, typer.Option(help="Decides regions and permutations.")] = 0,
-    together: Annotated[bool, typer.Option("--together", help="Pair photos of different folders too.")] = False,
-    shuffle: Annotated[
-        bool, typer.Option("--shuffle-weights", help="Control: the same with each layer's weights in random order.")
+    fill: Annotated[str, options.fill("hides a part")] = "mean",
+    regions: Annotated[int, typer.Option(help="Number of random regions for each part of each photo.")] = 10,
+    permutations: Annotated[int, typer.Option(help="Number of permutations of the permutation test.")] = 9999,
+    seed: Annotated[int, options.seed("regions and permutations")] = 0,
+    together: Annotated[
+        bool, typer.Option("--together", help="Compare photos of different folders with each other too.")
     ] = False,
-    batch_size: Annotated[int, typer.Option(help="Pictures a pass.")] = 32,
-    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/correspond"),
-    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+    shuffle: options.ShuffleOption = False,
+    batch_size: options.BatchOption = 32,
+    out: options.OutOption = Path("runs/correspond"),
+    weights: options.WeightsOption = "shipped",
+    overwrite: options.OverwriteOption = False,
 ) -> None:
-    """Draw the paper's Table 1 and Figure 8: is the same part of photos missed alike?"""
+    """Measure whether hiding the same part of photos has the same effect (Table 1, Figure 8)."""
     from deconvnet.data import open_photos
     from deconvnet.errors import UnknownNameError
     from deconvnet.experiments.correspondence import correspondence, read_parts
@@ -53,10 +53,10 @@ def correspond(
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.networks.controls import with_shuffled_weights
-    from deconvnet.terminal.places import check_place
+    from deconvnet.terminal.outputs import check_run
     from deconvnet.terminal.progress import bar
 
-    check_place(out, KIND, overwrite)
+    check_run(out, KIND, overwrite)
     marked = read_parts(parts)
     for name in part or ():
         if name not in {each.part for each in marked}:

@@ -7,54 +7,57 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 if TYPE_CHECKING:
     from deconvnet.experiments.diagnosis.record import DiagnosisRecord
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("diagnose")(diagnose)
+    app.command("diagnose", rich_help_panel=panels.PAPER)(diagnose)
 
 
 def diagnose(
     network: Annotated[
         list[str],
         typer.Argument(
-            help="One to four: built-in networks, weights files, torchvision:NAME, timm:NAME, FILE.py:NAME."
+            help="One to four built-in networks, weights files, torchvision:NAME, timm:NAME or FILE.py:NAME."
         ),
     ],
-    data: Annotated[Path | None, typer.Option(help="A folder or zip of photos; without it, filters only.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
-    photos: Annotated[int, typer.Option(help="So many photos, drawn at random.")] = 300,
-    probe: Annotated[int, typer.Option(help="So many of them for strided layers and shifts.")] = 48,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    data: Annotated[
+        Path | None, options.data("A folder or zip of photos; only the filters are looked at unless given.")
+    ] = None,
+    exclude: options.ExcludeOption = None,
+    photos: Annotated[int, typer.Option(help="Number of photos to sample at random.")] = 300,
+    probe: Annotated[int, typer.Option(help="Number of those photos to use for strided layers and for shifts.")] = 48,
+    seed: Annotated[int, options.seed("sampling photos")] = 0,
     weights: Annotated[
-        str, typer.Option(help="A weights file instead of the shipped weights (one network).")
+        str, typer.Option(help="A weights file to use instead of the shipped weights, with one network.")
     ] = "shipped",
-    out: Annotated[Path, typer.Option(help="Folder of the run; the picture is in it.")] = Path("diagnosis"),
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+    out: options.OutOption = Path("diagnosis"),
+    overwrite: options.OverwriteOption = False,
 ) -> None:
-    """Look for dead maps, gaps in frequency, aliasing, duplicates and noise; say what helps."""
+    """Find dead maps, aliasing and other faults of filters, and say what helps (Section 4.1)."""
     from deconvnet.data import open_photos
-    from deconvnet.errors import OptionError, RunError
+    from deconvnet.errors import OptionError
     from deconvnet.experiments.diagnosis.figure import MOST, diagnosis_figure
     from deconvnet.experiments.diagnosis.measure import diagnose as measure
     from deconvnet.experiments.diagnosis.measure import save_diagnoses
     from deconvnet.experiments.diagnosis.record import KIND
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
-    from deconvnet.terminal.pictures import check_picture
+    from deconvnet.terminal.outputs import check_drawing, check_run
     from deconvnet.terminal.progress import bar
 
     if len(network) > MOST:
         raise OptionError(f"at most {MOST} networks are diagnosed side by side, not {len(network)}.")
     if weights != "shipped" and len(network) > 1:
         raise OptionError("--weights belongs to one network: name weights files in place of the networks.")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
-        raise RunError(f"{out} is not empty: name another folder with --out, or replace a {KIND} run with --overwrite.")
+    check_run(out, KIND, overwrite)
     if exclude and data is None:
         raise OptionError("--exclude leaves classes of the photos out: give photos with --data.")
-    check_picture(Path("diagnosis.png"))
+    check_drawing()
     networks = [load(name, weights) for name in network]
     found = None if data is None else open_photos(data)
     if found is not None and exclude:

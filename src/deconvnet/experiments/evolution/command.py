@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 if TYPE_CHECKING:
     from deconvnet.experiments.evolution import Evolution
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("evolve")(evolve)
+    app.command("evolve", rich_help_panel=panels.PAPER)(evolve)
 
 
 def evolve(
@@ -21,46 +23,46 @@ def evolve(
         list[Path] | None,
         typer.Argument(help="A run of `deconvnet train`, a folder of weights files, or weights files, oldest first."),
     ] = None,
-    weights: Annotated[list[Path] | None, typer.Option(help="The first of several weights files.")] = None,
+    weights: Annotated[list[Path] | None, typer.Option(help="A weights file that comes before the others.")] = None,
     network: Annotated[
-        str | None, typer.Option(help="Of weights files that do not say it: torchvision:NAME, FILE.py:NAME, ...")
+        str | None,
+        typer.Option(help="The network of weights files that do not name it: torchvision:NAME, FILE.py:NAME, ..."),
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(help="With --network: the number of classes it was built with.")
+        int | None, typer.Option(help="Number of classes that the network of --network was built with.")
     ] = None,
-    size: Annotated[int | None, typer.Option(help="With --network: side of its input in pixels.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the input of the network of --network in pixels.")] = None,
     data: Annotated[
-        str | None, typer.Option(help="Photos: a folder, zip or tar. A training run says itself where they lay.")
+        str | None, options.data("A folder, zip or tar of photos; the photos of the training run unless given.")
     ] = None,
-    sample: Annotated[int | None, typer.Option(help="Look at so many photos only, drawn at random.")] = None,
-    layer: Annotated[
-        list[str] | None, typer.Option("--layer", "--layers", help="May be repeated. Convolutions unless given.")
-    ] = None,
+    sample: Annotated[int | None, typer.Option(help="Number of photos to sample at random; all unless given.")] = None,
+    layer: Annotated[list[str] | None, options.layers("All convolutions")] = None,
     unit: Annotated[
-        list[str] | None, typer.Option("--unit", help="A map such as conv5:17 instead of random ones; repeatable.")
+        list[str] | None,
+        typer.Option("--unit", help="A map such as conv5:17 to draw instead of random maps; may be repeated."),
     ] = None,
-    maps: Annotated[int, typer.Option(help="Random maps to draw, by layer.")] = 6,
-    compare: Annotated[int, typer.Option(help="Maps whose projections are compared, by layer.")] = 24,
-    seed: Annotated[int, typer.Option(help="Decides which maps, and which photos of --sample.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Photos a pass.")] = 32,
-    threads: Annotated[int, typer.Option(help="Threads that decode photos.")] = 2,
-    rule: Annotated[str, typer.Option(help="deconvnet, guided or gradient.")] = "deconvnet",
-    unpool: Annotated[str, typer.Option(help="sum, place or mean.")] = "sum",
-    lrn: Annotated[str, typer.Option(help="identity or grad.")] = "identity",
-    activations: Annotated[str, typer.Option(help="Other activations than ReLU: refuse, gradient or relu.")] = "refuse",
-    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/evolution"),
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+    maps: Annotated[int, typer.Option(help="Number of random maps to draw for each layer.")] = 6,
+    compare: Annotated[int, typer.Option(help="Number of maps of each layer whose projections are compared.")] = 24,
+    seed: Annotated[int, options.seed("choosing maps, and photos with --sample")] = 0,
+    batch_size: options.BatchOption = 32,
+    threads: options.DecodersOption = 2,
+    rule: options.RuleOption = "deconvnet",
+    unpool: options.UnpoolOption = "sum",
+    lrn: options.LrnOption = "identity",
+    nonlinearities: options.NonlinearitiesOption = "refuse",
+    out: options.OutOption = Path("runs/evolution"),
+    overwrite: options.OverwriteOption = False,
 ) -> None:
-    """Draw the paper's Figure 4: what maps look for, snapshot by snapshot, and how fast each layer settles."""
+    """Draw how features develop in training and how fast each layer settles (Figure 4)."""
     from deconvnet.errors import OptionError
     from deconvnet.experiments.evolution import evolution
     from deconvnet.experiments.evolution.record import KIND
     from deconvnet.figures import save_figure
-    from deconvnet.terminal.places import check_place
+    from deconvnet.terminal.outputs import check_run
     from deconvnet.terminal.progress import bar
     from deconvnet.training.snapshots import find_snapshots, load_snapshots
 
-    check_place(out, KIND, overwrite)
+    check_run(out, KIND, overwrite)
     sources = [*(weights or []), *(source or [])]
     if not sources:
         raise OptionError("nothing to follow: name a training run, a folder of weights files, or several of these.")
@@ -88,7 +90,7 @@ def evolve(
             rule=rule,
             unpool=unpool,
             lrn=lrn,
-            activations=activations,
+            activations=nonlinearities,
             progress=lambda done, total: shown.update(task, completed=done, total=total),
         )
     files = {str(each.path.resolve()): net.fingerprint for each, net in zip(found.files, networks, strict=True)}

@@ -7,58 +7,52 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 if TYPE_CHECKING:
     from deconvnet.experiments.invariance import Invariance
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("invariance")(invariance)
+    app.command("invariance", rich_help_panel=panels.PAPER)(invariance)
 
 
 def invariance(
-    network: Annotated[
-        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
+    network: options.NetworkArgument,
+    photo: Annotated[
+        list[str], typer.Argument(metavar="PHOTO...", help="Files of photos, or with --data names of photos in it.")
     ],
-    photo: Annotated[list[str], typer.Argument(help="Photos: files, or with --data names in it.")],
-    data: Annotated[Path | None, typer.Option(help="A folder or zip in which the photos lie.")] = None,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option("--layer", "--layers", help="May be repeated; the paper's first and seventh unless given."),
-    ] = None,
+    data: Annotated[Path | None, options.data("A folder or zip in which the photos lie.")] = None,
+    layer: Annotated[list[str] | None, options.layers("The paper's first and seventh")] = None,
     transform: Annotated[
         list[str] | None,
         typer.Option(
-            help="vertical, horizontal, scale, rotation, brightness or blur, or NAME:FIRST:LAST:STEP; may be repeated. "
-            "The paper's vertical, scale and rotation unless given."
+            help="A transformation: vertical, horizontal, scale, rotation, brightness or blur, "
+            "or NAME:FIRST:LAST:STEP; may be repeated. The paper's vertical, scale and rotation unless given."
         ),
     ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--class", help="The photos' class, once or for each; else their folder's name, or the predicted."
-        ),
-    ] = None,
-    fill: Annotated[str, typer.Option(help="Beyond a photo: mean, edge, reflect, grey or a colour.")] = "mean",
-    shuffle: Annotated[
-        bool, typer.Option("--shuffle-weights", help="Control: the same with each layer's weights in random order.")
-    ] = False,
-    batch_size: Annotated[int, typer.Option(help="Pictures a pass.")] = 32,
-    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/invariance"),
-    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+    label: Annotated[list[str] | None, options.label("Its folder or the predicted class")] = None,
+    fill: Annotated[
+        str, typer.Option(help="What lies beyond a photo's border: mean, edge, reflect, grey or a colour.")
+    ] = "mean",
+    shuffle: options.ShuffleOption = False,
+    batch_size: options.BatchOption = 32,
+    out: options.OutOption = Path("runs/invariance"),
+    weights: options.WeightsOption = "shipped",
+    overwrite: options.OverwriteOption = False,
 ) -> None:
-    """Draw the paper's Figure 5: how features move as photos are moved, enlarged and turned."""
+    """Measure how features change as photos are moved, enlarged and turned (Figure 5)."""
     from deconvnet.experiments.invariance import PAPER
     from deconvnet.experiments.invariance import invariance as measure
     from deconvnet.experiments.invariance.record import KIND
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.networks.controls import with_shuffled_weights
-    from deconvnet.terminal.places import check_place
+    from deconvnet.terminal.outputs import check_run
     from deconvnet.terminal.progress import bar
 
-    check_place(out, KIND, overwrite)
+    check_run(out, KIND, overwrite)
     pixels, names = _read(photo, data)
     found = load(network, weights)
     if shuffle:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.errors import DataError, ModelError, OptionError, UnknownNameError
+from deconvnet.errors import DataError, ModelError, OptionError
 from deconvnet.experiments.invariance.figure import invariance_figure
 from deconvnet.experiments.invariance.record import KIND, InvarianceRecord, TransformationCurve
 from deconvnet.experiments.invariance.transformations import PAPER, TransformablePhoto, Transformation, parse_all
 from deconvnet.features.responses import checked_layers, paper_layers, responses
 from deconvnet.networks import Network
+from deconvnet.networks.classes import class_index
 from deconvnet.networks.preprocessing import Photo
 from deconvnet.runs.results import RunResult
 
@@ -165,7 +166,7 @@ class _Measured:
         self.pictures = self.passes = 0
         self.seconds = 0.0
 
-    def photo(self, photo: TransformablePhoto, kinds: Sequence[Transformation], name: str, label: str | None) -> _Photo:
+    def photo(self, photo: TransformablePhoto, kinds: Sequence[Transformation], name: str, label: int | None) -> _Photo:
         """All steps of one photo. The photo itself is the first picture, and stands for every identity."""
         places = [(k, s) for k, kind in enumerate(kinds) for s, v in enumerate(kind.values) if v != kind.identity]
         distances = [np.zeros((len(self._layers), len(kind.values))) for kind in kinds]
@@ -215,28 +216,25 @@ class _Measured:
         self.passes += 1
         return found
 
-    def _label(self, spread: list[npt.NDArray[np.float64]], name: str, label: str | None) -> tuple[int, str]:
+    def _label(self, spread: list[npt.NDArray[np.float64]], name: str, label: int | None) -> tuple[int, str]:
         classes = self._network.classes
         if not spread:
             return -1, ""
         if label is not None:
-            return classes.index(label), "given"
+            return label, "given"
         folder = name.replace("\\", "/").split("/")[-2:-1]
         if folder and folder[0] in classes:
             return classes.index(folder[0]), "folder"
         return int(spread[0][0].argmax()), "predicted"
 
 
-def _given_labels(network: Network, labels: Sequence[str | None] | str | None, count: int) -> list[str | None]:
+def _given_labels(network: Network, labels: Sequence[str | None] | str | None, count: int) -> list[int | None]:
     given = [labels] * count if labels is None or isinstance(labels, str) else list(labels)
     if len(given) == 1:
         given = given * count
     if len(given) != count:
         raise OptionError(f"{len(given)} classes were given for {count} photos: give one for all, or one for each.")
-    for label in given:
-        if label is not None and label not in network.classes:
-            raise UnknownNameError("class", label, network.classes)
-    return given
+    return [None if label is None else class_index(network.classes, label, network.title) for label in given]
 
 
 def _batches(pictures: Iterator[npt.NDArray[np.uint8]], size: int) -> Iterator[list[npt.NDArray[np.uint8]]]:

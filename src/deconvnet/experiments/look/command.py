@@ -1,4 +1,4 @@
-"""``deconvnet demo``: the main job, on sample photos or on one's own."""
+"""``deconvnet look``: the main job, on sample photos or on one's own."""
 
 from __future__ import annotations
 
@@ -9,37 +9,38 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 if TYPE_CHECKING:
     from deconvnet.experiments.look.measure import LookPhoto, Skip
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("demo")(demo)
+    app.command("look", rich_help_panel=panels.LOOK)(look)
 
 
-def demo(
-    photos: Annotated[Path | None, typer.Option(help="A photo, folder or zip; sample photos unless given.")] = None,
-    network: Annotated[
-        str, typer.Option(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
-    ] = "zfnet",
-    out: Annotated[Path, typer.Option(help="Folder of the run and its page.")] = Path("runs/demo"),
-    top: Annotated[int, typer.Option(help="Strongest maps of each layer.")] = 6,
-    limit: Annotated[int, typer.Option(help="At most so many photos.")] = 24,
-    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
-    activations: Annotated[str, typer.Option(help="Other activations than ReLU: refuse, gradient or relu.")] = "refuse",
+def look(
+    photos: Annotated[
+        Path | None, typer.Option(help="A photo, or a folder or zip of photos; sample photos unless given.")
+    ] = None,
+    network: options.NetworkOption = "zfnet",
+    out: Annotated[Path, typer.Option(help="Folder of the run and its page.")] = Path("runs/look"),
+    top: Annotated[int, typer.Option(help="Number of strongest maps to show for each layer.")] = 6,
+    limit: Annotated[int, typer.Option(help="Show at most so many photos.", callback=options.at_least_one)] = 24,
+    weights: options.WeightsOption = "shipped",
+    nonlinearities: options.NonlinearitiesOption = "refuse",
 ) -> None:
-    """Look at photos through a trained network: predictions, strongest maps, their projections, on one page."""
+    """Show what a network sees in photos: predictions, strongest maps and their projections on one page."""
     started = time.monotonic()
     from deconvnet.errors import OptionError
 
-    if limit < 1:
-        raise OptionError(f"--limit must be at least 1, not {limit}.")
     if photos is not None and photos.resolve().is_relative_to(out.resolve()):
         raise OptionError(f"the photos {photos} lie in the run's own folder {out}: give another --out.")
     typer.echo("loading ...")
     from deconvnet.experiments.look import write_look_page
-    from deconvnet.experiments.look.measure import LookResult, look
+    from deconvnet.experiments.look.measure import LookResult
+    from deconvnet.experiments.look.measure import look as look_at
     from deconvnet.networks import load
 
     found = load(network, weights)
@@ -54,7 +55,7 @@ def demo(
         typer.echo(f"{'':20} strongest: {'  '.join(firsts.values()) or 'no map is active'}")
 
     shown = _photos(photos, limit)
-    run = look(found, shown, out, top=top, activations=activations, overwrite=True, progress=tell)
+    run = look_at(found, shown, out, top=top, activations=nonlinearities, overwrite=True, progress=tell)
     skipped = run.json("look")["skipped"]
     if skipped:
         typer.echo(f"photos that could not be read and were left out: {len(skipped)}")

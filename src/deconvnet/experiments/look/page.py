@@ -1,6 +1,6 @@
 """The page of a look into a network: `write_look_page`.
 
-The page's words and skeleton are in ``look.html``, its style in ``look.css``; here are the parts that repeat.
+The page's words and skeleton are in ``page.html``, its style in ``page.css``; here are the parts that repeat.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def write_look_page(run: LookRun, path: str | os.PathLike[str] | None = None) ->
     kind = run.manifest.get("kind")
     if kind != "look":
         raise RunError(f"{run.path} is a run of kind {kind!r}, and this page needs one of kind 'look'.")
-    target = Path(run.path) / "page.html" if path is None else Path(path)
+    target = Path(run.path) / "look.html" if path is None else Path(path)
     write_text(target, look_page(run))
     return target
 

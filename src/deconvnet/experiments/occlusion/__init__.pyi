@@ -3,7 +3,6 @@ from .figure import occlusion_panel as occlusion_panel
 from .measure import Occluder as Occluder
 from .measure import Occlusion as Occlusion
 from .measure import Step as Step
-from .measure import class_index as class_index
 from .measure import occlude as occlude
 from .measure import recorded_layer as recorded_layer
 from .record import OccludedPhoto as OccludedPhoto

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 if TYPE_CHECKING:
     from deconvnet.experiments.occlusion import Occlusion, Step
     from deconvnet.experiments.occlusion.faithfulness_record import Faithfulness
@@ -17,49 +19,50 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("occlude")(occlude)
+    app.command("occlude", rich_help_panel=panels.PAPER)(occlude)
 
 
 def occlude(
-    network: Annotated[
-        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
-    ],
+    network: options.NetworkArgument,
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="One photo or several.")],
     size: Annotated[
         str | None, typer.Option(help="Side of the square in pixels, or HEIGHTxWIDTH; 50 of 224 unless given.")
     ] = None,
     stride: Annotated[
-        str | None, typer.Option(help="Pixels between positions, or DOWNxACROSS; 8 of 224 unless given.")
+        str | None, typer.Option(help="Pixels between two positions, or DOWNxACROSS; 8 of 224 unless given.")
     ] = None,
     fill: Annotated[
-        list[str] | None,
-        typer.Option(help="mean, grey, blur, noise or a colour; may be repeated: a row of panels each."),
+        list[str] | None, options.fill("fills the square", "; may be repeated, for a row of panels each")
     ] = None,
-    border: Annotated[str, typer.Option(help="inside, cut or partial: where squares may lie.")] = "inside",
-    layer: Annotated[str | None, typer.Option(help="Layer of the feature map; the last convolution.")] = None,
-    map: Annotated[int | None, typer.Option(help="The feature map; the strongest unless given.")] = None,
-    strongest: Annotated[str, typer.Option(help="max or sum: what makes a map the strongest.")] = "max",
-    label: Annotated[
-        list[str] | None,
-        typer.Option("--class", help="True class: one for all photos, or repeated, one each; else the predicted one."),
+    border: Annotated[
+        str, typer.Option(help="Where squares may lie at the border: inside, cut or partial.")
+    ] = "inside",
+    layer: Annotated[
+        str | None, typer.Option(help="Layer of the feature map; the last convolution unless given.")
     ] = None,
-    score: Annotated[str, typer.Option(help="probability or logit: what is drawn of the class.")] = "probability",
-    run: Annotated[Path | None, typer.Option(help="A run of `deconvnet mine`: project the map in its photos.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Where that run's photos lie now, if they moved.")] = None,
+    map: Annotated[int | None, typer.Option(help="Number of the feature map; the strongest unless given.")] = None,
+    strongest: Annotated[str, typer.Option(help="What makes a map the strongest: max or sum.")] = "max",
+    label: Annotated[list[str] | None, options.label("The predicted class")] = None,
+    score: Annotated[str, typer.Option(help="Which score of the class to draw: probability or logit.")] = "probability",
+    run: Annotated[
+        Path | None, typer.Option(help="A run of `deconvnet mine`, in whose strongest photos the map is projected.")
+    ] = None,
+    data: options.MovedDataOption = None,
     out: Annotated[
-        Path, typer.Option(help="The picture to write (.png, .pdf, .svg), or a folder: the numbers as well.")
+        Path,
+        typer.Option(help="The picture to write (.png, .pdf or .svg), or a folder for a run with the numbers too."),
     ] = Path("occlusion.png"),
-    memory: Annotated[int, typer.Option(help="MiB that activations may take.")] = 2048,
+    memory: Annotated[int, typer.Option(help="Memory that activations may take, in MiB.")] = 2048,
     faithfulness: Annotated[
-        bool, typer.Option("--faithfulness", help="Deletion and insertion curves too, beside chance.")
+        bool, typer.Option("--faithfulness", help="Measure deletion and insertion curves too, beside random orders.")
     ] = False,
-    steps: Annotated[int, typer.Option(help="Points of such a curve.")] = 32,
-    seeds: Annotated[int, typer.Option(help="Runs of each random order.")] = 5,
-    input_size: Annotated[int | None, typer.Option(help="Side of the input of a network by name, in pixels.")] = None,
-    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in the folder.")] = False,
+    steps: Annotated[int, typer.Option(help="Number of points of a deletion or insertion curve.")] = 32,
+    seeds: Annotated[int, typer.Option(help="How many times to repeat each random order.")] = 5,
+    input_size: options.InputSizeOption = None,
+    weights: options.WeightsOption = "shipped",
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
 ) -> None:
-    """Slide a square over a photo: a map's activity, the class's probability and the winning class by position."""
+    """Slide a square over photos and measure what the network misses (Figure 7)."""
     from deconvnet.data import read_photo
     from deconvnet.errors import OptionError
     from deconvnet.experiments import occlusion
@@ -152,8 +155,7 @@ def _pair(option: str, text: str | None) -> tuple[int, int] | None:
 def _places(out: Path, photos: list[Path]) -> tuple[Path, Path, Path | None]:
     """Where the two pictures go, and the folder of the run if there is one."""
     from deconvnet.errors import OptionError
-    from deconvnet.figures.canvas import new_figure
-    from deconvnet.terminal.pictures import check_picture
+    from deconvnet.terminal.outputs import check_drawing, check_picture
 
     if out.suffix and not out.is_dir():
         curves = out.with_name(f"{out.stem}-faithfulness{out.suffix}")
@@ -161,7 +163,7 @@ def _places(out: Path, photos: list[Path]) -> tuple[Path, Path, Path | None]:
             check_picture(out, photo)
             check_picture(curves, photo)
         return out, curves, None
-    new_figure(1, 1)  # refuses where matplotlib is not installed
+    check_drawing()
     for photo in photos:
         if photo.resolve().is_relative_to(out.resolve()):
             raise OptionError(f"the photo {photo} lies in the run's own folder {out}: give the run another.")

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from deconvnet.errors import DataError, DeconvnetError, ModelError, OptionError, RunError, UnknownNameError
+from deconvnet.errors import DataError, DeconvnetError, ModelError, OptionError, RunError
 from deconvnet.experiments.occlusion.figure import occlusion_panel
 from deconvnet.experiments.occlusion.record import (
     KIND,
@@ -32,6 +32,7 @@ from deconvnet.geometry import Box
 from deconvnet.incremental import prepare
 from deconvnet.mining.record import TopActivations
 from deconvnet.networks import Network
+from deconvnet.networks.classes import class_index
 from deconvnet.networks.layers import check_layers, convolutions
 from deconvnet.networks.preprocessing import Photo
 from deconvnet.perturbations.fills import make_fill
@@ -408,34 +409,12 @@ def recorded_layer(network: Network, layer: str | None = None) -> str:
     return layer
 
 
-def class_index(network: Network, name: str) -> int:
-    """The number of a class, by its name or by its number.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such class; the nearest are offered.
-    OptionError
-        If several classes have that name.
-    """
-    same = [i for i, known in enumerate(network.classes) if known == name]
-    if len(same) > 1:
-        raise OptionError(
-            f"{network.title} has {len(same)} classes named {name!r}: give a number, {same[0]} or {same[1]}."
-        )
-    if same:
-        return same[0]
-    if name.isdecimal() and int(name) < len(network.classes):
-        return int(name)
-    raise UnknownNameError("class", name, network.classes)
-
-
 def _labels(network: Network, labels: Sequence[str], count: int) -> list[int | None]:
     if not labels:
         return [None] * count
     if len(labels) not in (1, count):
         raise OptionError(f"{len(labels)} classes for {count} photos: give one for each, or one for all.")
-    numbers = [class_index(network, label) for label in labels]
+    numbers = [class_index(network.classes, label, network.title) for label in labels]
     return list(numbers * count if len(numbers) == 1 else numbers)
 
 

@@ -7,49 +7,43 @@ from typing import Annotated
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("sanity")(sanity)
+    app.command("sanity", rich_help_panel=panels.PAPER)(sanity)
 
 
 def sanity(
-    network: Annotated[
-        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
-    ],
-    photo: Annotated[list[Path] | None, typer.Argument(help="Photos; three sample photos unless given.")] = None,
-    layer: Annotated[str | None, typer.Option(help="The units' layer; unless given the last one with weights.")] = None,
-    units: Annotated[int, typer.Option(help="So many strongest maps in each photo.")] = 4,
-    stages: Annotated[int, typer.Option(help="Layers get random weights in so many groups at most.")] = 8,
-    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/sanity"),
-    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
-    seed: Annotated[int, typer.Option(help="Decides the random weights, the other maps and the noise.")] = 0,
-    unpool: Annotated[str, typer.Option(help="sum, place or mean.")] = "sum",
-    lrn: Annotated[str, typer.Option(help="identity or grad.")] = "identity",
-    activations: Annotated[str, typer.Option(help="Other activations than ReLU: refuse, gradient or relu.")] = "refuse",
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+    network: options.NetworkArgument,
+    photo: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PHOTO...]", help="Photos; three sample photos unless given.")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Layer of the units; the last layer with weights unless given.")
+    ] = None,
+    units: Annotated[int, typer.Option(help="Number of strongest maps to test in each photo.")] = 4,
+    stages: Annotated[int, typer.Option(help="Largest number of stages in which layers get random weights.")] = 8,
+    out: options.OutOption = Path("runs/sanity"),
+    weights: options.WeightsOption = "shipped",
+    seed: Annotated[int, options.seed("random weights, other maps and noise")] = 0,
+    unpool: options.UnpoolOption = "sum",
+    lrn: options.LrnOption = "identity",
+    nonlinearities: options.NonlinearitiesOption = "refuse",
+    overwrite: options.OverwriteOption = False,
 ) -> None:
-    """Make weights random, and change map and photo: do the projections change?"""
+    """Test whether projections depend on the weights, the map and the photo."""
     from deconvnet.data import read_photo, sample_photos
-    from deconvnet.errors import RunError
     from deconvnet.experiments.sanity.measure import KIND
     from deconvnet.experiments.sanity.measure import sanity as check
     from deconvnet.figures import save_figure
-    from deconvnet.figures.canvas import new_figure
     from deconvnet.networks import load
-    from deconvnet.runs import Run
+    from deconvnet.terminal.outputs import check_drawing, check_run
     from deconvnet.terminal.progress import bar
 
-    new_figure(1, 1)  # refuses where matplotlib is missing, before the work
-    if out.exists() and (out.is_file() or any(out.iterdir())):
-        if overwrite:
-            Run.open(out, KIND)  # refuses what is no such run
-        else:
-            if not out.is_dir():
-                raise RunError(f"{out} is a file: choose a folder with --out.")
-            raise RunError(
-                f"{out} is not empty: choose another folder with --out, or replace a run there with --overwrite."
-            )
+    check_drawing()
+    check_run(out, KIND, overwrite)
     found = load(network, weights)
     if photo:
         names, pixels = [path.name for path in photo], [read_photo(path) for path in photo]
@@ -68,7 +62,7 @@ def sanity(
             seed=seed,
             unpool=unpool,
             lrn=lrn,
-            activations=activations,
+            activations=nonlinearities,
             progress=lambda done, total: shown.update(task, completed=done, total=total),
         )
     run = result.save(out, overwrite=overwrite)

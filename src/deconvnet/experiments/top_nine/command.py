@@ -7,38 +7,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 if TYPE_CHECKING:
     from deconvnet.runs import Run
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("mine")(mine)
-    app.command("top")(top)
+    app.command("mine", rich_help_panel=panels.PAPER)(mine)
+    app.command("top", rich_help_panel=panels.PAPER)(top)
 
 
 def mine(
-    network: Annotated[
-        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
-    ],
-    data: Annotated[str, typer.Option(help="Photos: a folder, zip or tar, shard-{000..009}.tar, or hf:FOLDER.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    layers: Annotated[
-        list[str] | None,
-        typer.Option("--layer", "--layers", help="A layer; may be repeated. All convolutions unless given."),
+    network: options.NetworkArgument,
+    data: Annotated[str, options.data("Photos: a folder, a zip, a tar, shard-{000..009}.tar or hf:FOLDER.")],
+    out: options.OutOption,
+    layers: Annotated[list[str] | None, options.layers("All convolutions")] = None,
+    k: Annotated[int, typer.Option(help="Number of photos to keep for each map.")] = 9,
+    score: Annotated[str, typer.Option(help="What makes a photo strong: the map's max, sum or mean.")] = "max",
+    batch_size: options.BatchOption = 16,
+    weights: options.WeightsOption = "shipped",
+    seed: Annotated[int, options.seed("sampling photos beside the strongest")] = 0,
+    threads: options.DecodersOption = 2,
+    state_every: Annotated[int, typer.Option(help="Number of photos after which progress is saved.")] = 10_000,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in this folder.")] = False,
+    shard: Annotated[
+        str | None, typer.Option(help="Mine one part of the photos, such as 1/8; the process that ends last merges.")
     ] = None,
-    k: Annotated[int, typer.Option(help="Photos to keep for each map.")] = 9,
-    score: Annotated[str, typer.Option(help="max, sum or mean.")] = "max",
-    batch_size: Annotated[int, typer.Option(help="Photos a pass.")] = 16,
-    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
-    seed: Annotated[int, typer.Option(help="Seed of the random photos beside the strongest.")] = 0,
-    threads: Annotated[int, typer.Option(help="Threads that decode photos.")] = 2,
-    state_every: Annotated[int, typer.Option(help="Photos between two states on the disk, to go on from.")] = 10_000,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in this folder.")] = False,
-    shard: Annotated[str | None, typer.Option(help="Do one part, such as 1/8; whoever ends last merges.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+    overwrite: options.OverwriteOption = False,
 ) -> None:
-    """Find the strongest activations of every feature map over a dataset.
+    """Find the photos that activate each feature map most strongly.
 
     Under torchrun the processes share the photos, and the answer is that of a single one.
     """
@@ -150,35 +149,38 @@ def _stages(timing: dict[str, Any], photos: int) -> str:
 
 def top(
     run: Annotated[Path, typer.Argument(help="A run of `deconvnet mine`.")],
-    layer: Annotated[str | None, typer.Argument(help="One of its layers.")] = None,
-    map: Annotated[list[int] | None, typer.Option(help="A feature map; may be repeated.")] = None,
-    maps: Annotated[int, typer.Option(help="Without --map: size of a random subset.")] = 16,
-    seed: Annotated[int, typer.Option(help="Seed of the random subset.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="The picture to write; RUN/LAYER.png unless given.")] = None,
+    layer: Annotated[str | None, typer.Argument(help="A layer of the run.")] = None,
+    map: Annotated[list[int] | None, typer.Option(help="Number of a feature map; may be repeated.")] = None,
+    maps: Annotated[int, typer.Option(help="Number of random maps to draw without --map.")] = 16,
+    seed: Annotated[int, options.seed("choosing maps")] = 0,
+    out: Annotated[Path | None, options.picture("; RUN/LAYER.png unless given")] = None,
     ordinary: Annotated[
-        bool, typer.Option("--ordinary", help="Random photos at the deciles instead of the strongest nine.")
+        bool, typer.Option("--ordinary", help="Draw random photos at the deciles instead of the nine strongest.")
     ] = False,
     every: Annotated[
-        bool, typer.Option("--all", help="Write tiles of every map, of LAYER or of all, into the run instead.")
+        bool,
+        typer.Option(
+            "--all", help="Write tiles of every map into the run instead of one picture, for LAYER or for all layers."
+        ),
     ] = False,
-    data: Annotated[Path | None, typer.Option(help="Where the photos lie now, if they moved.")] = None,
-    rule: Annotated[str, typer.Option(help="deconvnet, guided or gradient.")] = "deconvnet",
-    unpool: Annotated[str, typer.Option(help="sum, place or mean.")] = "sum",
-    lrn: Annotated[str, typer.Option(help="identity or grad.")] = "identity",
-    activations: Annotated[str, typer.Option(help="Other activations than ReLU: refuse, gradient or relu.")] = "refuse",
+    data: options.MovedDataOption = None,
+    rule: options.RuleOption = "deconvnet",
+    unpool: options.UnpoolOption = "sum",
+    lrn: options.LrnOption = "identity",
+    nonlinearities: options.NonlinearitiesOption = "refuse",
 ) -> None:
-    """Draw the paper's Figure 2: for each map 3 x 3 projections beside 3 x 3 patches.
+    """Draw the nine strongest projections and patches of each map (Figure 2).
 
     With --all, tiles of every map are written into the run, which then shows itself without the photos.
     """
     from deconvnet.errors import OptionError
     from deconvnet.experiments.top_nine import KIND
     from deconvnet.runs import Run
-    from deconvnet.terminal.pictures import check_picture
+    from deconvnet.terminal.outputs import check_picture
     from deconvnet.terminal.progress import bar
 
     opened = Run.open(run, KIND)
-    settings = {"rule": rule, "unpool": unpool, "lrn": lrn, "activations": activations}
+    settings = {"rule": rule, "unpool": unpool, "lrn": lrn, "activations": nonlinearities}
     if every:
         if map or out or ordinary:
             raise OptionError("--all draws every map into the run: leave out --map, --out and --ordinary.")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deconvnet.terminal import options, panels
+
 if TYPE_CHECKING:
     from deconvnet.data import Photos
     from deconvnet.experiments.transfer import Scratch, Transfer
@@ -15,58 +17,64 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("transfer")(transfer)
+    app.command("transfer", rich_help_panel=panels.PAPER)(transfer)
 
 
 def transfer(
-    network: Annotated[
-        str, typer.Argument(help="A built-in network, a weights file, torchvision:NAME, timm:NAME or FILE.py:NAME.")
-    ],
-    data: Annotated[Path, typer.Option(help="Folder or zip of CLASS/photo.jpg; with --labels of any photos.")],
+    network: options.NetworkArgument,
+    data: Annotated[Path, options.data("A folder or zip of CLASS/photo.jpg, or with --labels of any photos.")],
     per_class: Annotated[
         list[int] | None,
-        typer.Option("--per-class", "-k", help="Training photos of each class; may be repeated. Else 15 and 30."),
+        typer.Option(
+            "--per-class",
+            "-k",
+            help="Number of training photos of each class; may be repeated. 15 and 30 unless given.",
+        ),
     ] = None,
-    folds: Annotated[int, typer.Option(help="Random splits.")] = 5,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option("--layer", "--layers", help="May be repeated; the end of each stage unless given."),
-    ] = None,
+    folds: Annotated[int, typer.Option(help="Number of random splits into training and test photos.")] = 5,
+    layer: Annotated[list[str] | None, options.layers("The end of each stage")] = None,
     classifier: Annotated[
-        list[str] | None, typer.Option(help="svm or softmax; may be repeated. Both unless given.")
+        list[str] | None, typer.Option(help="A classifier: svm or softmax; may be repeated. Both unless given.")
     ] = None,
-    test: Annotated[int, typer.Option(help="Test photos of each class, at most.")] = 50,
-    exclude: Annotated[list[str] | None, typer.Option(help="A class folder to leave out; may be repeated.")] = None,
-    unseen: Annotated[bool, typer.Option("--unseen", help="Leave out the classes that the network names.")] = False,
+    test: Annotated[int, typer.Option(help="Largest number of test photos of each class.")] = 50,
+    exclude: options.ExcludeOption = None,
+    unseen: Annotated[
+        bool, typer.Option("--unseen", help="Leave out the classes that the network was trained on.")
+    ] = False,
     seen: Annotated[
         Path | None,
         typer.Option(
-            help="The photos that the network was trained on (if they are in folders, those of classes that it names): "
-            "what lies in both, or nearly, is left out."
+            help="The photos that the network was trained on; photos that are in both, or nearly so, are left out."
         ),
     ] = None,
-    threshold: Annotated[float, typer.Option(help="Normalised correlation from which two photos are one.")] = 0.95,
+    threshold: Annotated[
+        float, typer.Option(help="Normalised correlation from which on two photos count as one.")
+    ] = 0.95,
     labels: Annotated[
-        Path | None, typer.Option(help="A CSV of photo, label: several labels a photo, mean average precision.")
+        Path | None,
+        typer.Option(help="A CSV file of photo, label for several labels a photo, measured by mean average precision."),
     ] = None,
-    share: Annotated[float, typer.Option(help="With --labels: share of photos that are tested.")] = 0.5,
+    share: Annotated[float, typer.Option(help="Share of the photos to test on, with --labels.")] = 0.5,
     scratch: Annotated[
-        str | None, typer.Option(help="Train the same network on these photos alone too, by this recipe. Costly.")
+        str | None,
+        typer.Option(
+            help="A recipe by which the same network is trained on these photos alone, for comparison; costly."
+        ),
     ] = None,
-    scratch_epochs: Annotated[int | None, typer.Option(help="Another number of epochs than the recipe's.")] = None,
-    scratch_folds: Annotated[int, typer.Option(help="In so many of the folds.")] = 1,
-    most_features: Annotated[int, typer.Option(help="Larger maps are averaged over space to so many.")] = 25_000,
-    shuffle: Annotated[
-        bool, typer.Option("--shuffle-weights", help="Control: the same with each layer's weights in random order.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Decides the splits.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Photos a pass.")] = 32,
-    threads: Annotated[int | None, typer.Option(help="Threads of torch; all cores unless given.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/transfer"),
-    weights: Annotated[str, typer.Option(help="A weights file instead of the shipped weights.")] = "shipped",
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier run in this folder.")] = False,
+    scratch_epochs: Annotated[int | None, typer.Option(help="Number of epochs instead of that recipe's.")] = None,
+    scratch_folds: Annotated[int, typer.Option(help="Number of splits on which it is trained.")] = 1,
+    most_features: Annotated[
+        int, typer.Option(help="Largest number of features of a layer; larger maps are averaged over space.")
+    ] = 25_000,
+    shuffle: options.ShuffleOption = False,
+    seed: Annotated[int, options.seed("the splits")] = 0,
+    batch_size: options.BatchOption = 32,
+    threads: options.ThreadsOption = None,
+    out: options.OutOption = Path("runs/transfer"),
+    weights: options.WeightsOption = "shipped",
+    overwrite: options.OverwriteOption = False,
 ) -> None:
-    """Train linear classifiers on each layer's features: the paper's Tables 4 to 7 and Figure 9."""
+    """Train linear classifiers on the features of each layer (Tables 4 to 7, Figure 9)."""
     import torch
 
     from deconvnet.data import open_photos
@@ -77,13 +85,11 @@ def transfer(
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.networks.controls import with_shuffled_weights
-    from deconvnet.terminal.places import check_place
+    from deconvnet.terminal.outputs import check_run
     from deconvnet.terminal.progress import bar
 
-    check_place(out, KIND, overwrite)
+    check_run(out, KIND, overwrite)
     if threads is not None:
-        if threads < 1:
-            raise OptionError(f"--threads must be at least 1, not {threads}.")
         torch.set_num_threads(threads)
     given = read_labels(labels) if labels else None
     if given is not None and (per_class or scratch or unseen or exclude):
