@@ -36,7 +36,7 @@ def test_help_lists_every_command_once_with_a_whole_sentence(command):
         assert sentence[0].isupper(), name
         assert sentence.endswith("."), f"{name}: {sentence}"
         assert ". " not in sentence, f"{name}: {sentence}"
-    assert "..." not in said
+    assert "..." not in said.partition("Options:")[2]
     assert max(map(len, said.splitlines())) <= 80
 
 
