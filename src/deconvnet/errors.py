@@ -20,6 +20,12 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+def printable(text: str, most: int = 200) -> str:
+    """A name from outside as a terminal may show it: control and direction characters escaped, long ones cut."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= most else shown[: most - 3] + "..."
+
+
 class DeconvnetError(Exception):
     """Base of all errors that deconvnet raises on purpose."""
 

@@ -29,13 +29,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deconvnet.errors import ModelError, OptionError, UnknownNameError, WeightsError
+from deconvnet.errors import ModelError, OptionError, UnknownNameError, WeightsError, printable
+from deconvnet.networks.checkpoints import fit_checkpoint, read_checkpoint
 from deconvnet.networks.preprocessing import INTERPOLATIONS, Preprocessing
-from deconvnet.networks.state_dicts import fit_state_dict, read_state_dict
-from deconvnet.networks.weights import Weights, is_own, read_weights
+from deconvnet.networks.weights import Weights, fit_weights, is_own, read_weights
 from deconvnet.tracing.modes import check_followable, example_weight
 
 PACKAGES = ("torchvision", "timm")
+OPTIONS = ("num_classes", "in_chans", "input_size", "img_size", "drop_rate", "width_mult", "aux_logits")
 SEED = 0
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, in 0 to 1
 _CROP = 224 / 256
@@ -73,6 +74,27 @@ def is_foreign(name: str) -> bool:
     return ":" in name or name.endswith(".py")
 
 
+def is_file(name: str) -> bool:
+    """Whether a name is one of something in a Python file, which runs when it is loaded."""
+    return is_foreign(name) and name.partition(":")[0] not in PACKAGES
+
+
+def check_stored_options(options: Mapping[str, Any], source: Path | str) -> None:
+    """Refuse options from a weights file that could make a builder do more than build.
+
+    Raises
+    ------
+    WeightsError
+        If an option is none of ``OPTIONS``, or its value is no number or truth value.
+    """
+    for name, value in options.items():
+        if name not in OPTIONS or not isinstance(value, bool | int | float):
+            raise WeightsError(
+                f"{source} names the option {printable(name)}={printable(repr(value), 60)}, and a file may only set "
+                f"{', '.join(OPTIONS)}, to numbers: name the network and give its options yourself."
+            )
+
+
 def load_foreign(
     name: str, weights: Path | str | None = "shipped", stored: Weights | None = None, **options: Any
 ) -> Foreign:
@@ -84,7 +106,7 @@ def load_foreign(
         See the module's docstring.
     weights : path, "shipped" or None
         A file of weights: safetensors, or a file of ``torch.save``; see
-        :func:`deconvnet.networks.state_dicts.read_state_dict`. ``"shipped"``: none, and the random ones are those of
+        :func:`deconvnet.networks.checkpoints.read_checkpoint`. ``"shipped"``: none, and the random ones are those of
         seed 0. ``None``: none, drawn from torch's own random numbers.
     stored : Weights, optional
         What a file that deconvnet wrote holds; taken in place of ``weights``.
@@ -106,8 +128,10 @@ def load_foreign(
     source, title, address = _parts(name)
     if stored is None and weights not in ("shipped", None) and is_own(str(weights)):
         stored = read_weights(str(weights))
-        if stored.network not in (name, address):
-            raise WeightsError(f"{weights} holds weights of {stored.network}, not of {name}.")
+        if stored.network not in (name, address) and not (is_file(stored.network) and is_file(name)):
+            raise WeightsError(f"{weights} holds weights of {printable(stored.network)}, not of {name}.")
+    if stored is not None and source in PACKAGES:
+        check_stored_options(stored.options, stored.path)
     build_options = {**(stored.options if stored else {}), **options}
     input_size = build_options.pop("input_size", None)
     for option in ("pretrained", "weights"):
@@ -124,11 +148,13 @@ def load_foreign(
     check_followable(module)
     card: dict[str, Any] = {}
     if stored is not None:
-        fit_state_dict(module, stored.tensors, network=name, source=stored.path)
+        fit_weights(module, stored.tensors, network=name, source=stored.path)
         card = dict(stored.card)
     elif weights not in ("shipped", None):
-        fit_state_dict(module, read_state_dict(str(weights)), network=name, source=str(weights))
+        chosen = fit_checkpoint(module, read_checkpoint(str(weights)), network=name, source=str(weights))
         card["weights"] = f"from {Path(str(weights)).name}"
+        if chosen:
+            card["choice"] = chosen
     elif source in PACKAGES:
         drawn = f"random, of seed {SEED}" if weights == "shipped" else "random"
         card["title"] = f"{name}, random weights"

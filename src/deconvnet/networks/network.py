@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from deconvnet.errors import ModelError, OptionError, UnknownNameError, WeightsError
-from deconvnet.networks.external import is_foreign, load_foreign
+from deconvnet.errors import ModelError, OptionError, UnknownNameError, WeightsError, printable
+from deconvnet.networks.external import is_file, is_foreign, load_foreign
 from deconvnet.networks.layer_table import LayerRow, layer_table
 from deconvnet.networks.preprocessing import Photo, Preprocessing
 from deconvnet.networks.registry import build, entry, names
@@ -175,6 +175,11 @@ def load(name: str, weights: Path | str | None = "shipped", **options: Any) -> N
         if weights != "shipped":
             raise OptionError(f"{name} is a weights file itself: name a network, or give no other weights.")
         stored = read_weights(name)
+        if is_file(stored.network):
+            raise WeightsError(
+                f"{name} holds weights of a network that a Python file builds, and no file is run that you did not "
+                f"name: name it and give these as its weights (it was {printable(stored.network)})."
+            )
         if is_foreign(stored.network):
             return Network(**vars(load_foreign(stored.network, stored=stored, **options)))
         name, weights = stored.network, name

@@ -20,6 +20,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from deconvnet.errors import WeightsError
+from deconvnet.networks.checkpoints import Part, fit_checkpoint
 from deconvnet.networks.preprocessing import Preprocessing
 from deconvnet.runs.files import write_bytes
 
@@ -164,28 +165,11 @@ def read_weights(path: Path | str) -> Weights:
 
 
 def fit_weights(module: nn.Module, tensors: Mapping[str, Tensor], *, network: str, source: Path | str) -> None:
-    """Load tensors into a module, or say in one sentence how they differ.
+    """Load the tensors of a weights file that deconvnet wrote into a module, or say in one sentence how they differ.
 
     Raises
     ------
     WeightsError
-        If a tensor is missing, left over, or of another shape.
+        If a tensor is missing, left over, of another shape, or of a kind that cannot be a weight.
     """
-    own = module.state_dict()
-    missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
-    if missing or extra:
-        differ = (["lacks " + _few(missing)] if missing else []) + (
-            ["has " + _few(extra) + " besides"] if extra else []
-        )
-        raise WeightsError(f"{source} holds weights of another network than {network}: it {' and '.join(differ)}.")
-    for key, value in own.items():
-        if value.shape != tensors[key].shape:
-            raise WeightsError(
-                f"{source} holds weights of another {network}: {key} is {tuple(tensors[key].shape)} there and "
-                f"{tuple(value.shape)} here; build the network with the options that it was trained with."
-            )
-    module.load_state_dict(dict(tensors))
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    fit_checkpoint(module, [Part("", dict(tensors))], network=network, source=source)

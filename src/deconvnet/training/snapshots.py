@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from deconvnet.errors import OptionError, RunError, WeightsError
 from deconvnet.networks import Network, is_foreign, load
-from deconvnet.networks.state_dicts import fit_state_dict, read_state_dict
+from deconvnet.networks.checkpoints import fit_checkpoint, read_checkpoint
 from deconvnet.networks.weights import is_own
 from deconvnet.runs import Run
 from deconvnet.runs.files import write_bytes
@@ -209,7 +209,7 @@ def _load(each: Snapshot, name: str | None, options: Mapping[str, Any]) -> Netwo
     if is_foreign(name):
         return load(name, each.path, **options)
     network = load(name, weights=None, **options)
-    fit_state_dict(network.module, read_state_dict(each.path), network=name, source=each.path)
+    fit_checkpoint(network.module, read_checkpoint(each.path), network=name, source=each.path)
     return network
 
 
