@@ -23,7 +23,9 @@ def test_layers_of_a_built_in_network(command):
     answer = command("layers", "zfnet")
     assert answer.code == 0
     conv1 = next(line.split() for line in answer.out.splitlines() if line.startswith("conv1"))
-    assert conv1[:6] == ["conv1", "conv", "7x7", "2", "96x110x110", "14,208"] or "96x110x110" in conv1
+    # 96 filters of 7 x 7 x 3 weights and a bias: 14,208 parameters; its 110 x 110 places cost 147 products each.
+    assert conv1 == ["conv1", "conv", "7x7", "2", "96x110x110", "14,208", "170.8", "M", "7", "px", "2", "px"]
+    assert 96 * 110 * 110 * 7 * 7 * 3 == 170_755_200
     assert "62,357,608 parameters" in answer.out
 
 

@@ -19,8 +19,8 @@ from deconvnet.experiments.ablation.record import TABLE_3, AblationRecord
 from deconvnet.experiments.correspondence.record import CorrespondenceRecord, MaskedPhoto, SignChange
 from deconvnet.experiments.transfer.record import ACCURACY, Layer, TransferRecord
 from deconvnet.reproduction import Paper, claims, parts_of, plan, reproduce, some_classes
-from deconvnet.reproduction.claims import CLAIMS, Evidence, beyond, binomial_error
-from deconvnet.reproduction.record import FAILS, HOLDS, UNTESTABLE, VERDICTS, ReproductionRecord
+from deconvnet.reproduction.claims import CLAIMS, Claim, Evidence, Verdict, beyond, binomial_error
+from deconvnet.reproduction.record import HOLDS, UNTESTABLE, VERDICTS, ReproductionRecord
 from deconvnet.reproduction.scales import SCALES, scale_named
 from deconvnet.runs import Run
 
@@ -317,5 +317,24 @@ def test_a_damaged_record_is_refused(record, paper, tmp_path):
         ReproductionRecord.read(Run.create(tmp_path / "mine", "mine", {}, {}))
 
 
-def test_verdict_words():
-    assert (HOLDS, FAILS, UNTESTABLE) == VERDICTS
+@pytest.mark.parametrize(
+    ("holds", "missing", "learned", "trains", "verdict", "why"),
+    [
+        (True, {}, True, True, "holds", ""),
+        (False, {}, True, True, "does not hold", ""),
+        (None, {}, True, True, "not testable", "too few"),
+        (True, {"compare": "it was left out"}, True, True, "not testable", "no compare: it was left out"),
+        (True, {"occlude": "it was left out"}, True, True, "holds", ""),
+        (False, {}, True, False, "not testable", "this scale trains for seconds only"),
+        (False, {}, False, False, "does not hold", ""),
+    ],
+)
+def test_what_was_found_becomes_a_verdict(tmp_path, holds, missing, learned, trains, verdict, why):
+    said = Verdict("3 of 4", holds, "too few" if holds is None else "")
+    claim = Claim("some", "Sec. 4", "It is so", "so", "more than half", ("compare",), lambda _evidence: said, learned)
+    answer = claim.answer(Evidence(tmp_path, missing, 5), trains)
+    assert (answer.verdict, answer.why) == (verdict, why)
+    assert answer.ours == ("" if "compare" in missing else "3 of 4")
+    record = ReproductionRecord("smoke", "", "", (), (), (answer, answer))
+    counts = ", ".join(f"{2 * (word == verdict)} {word}" for word in ("holds", "does not hold", "not testable"))
+    assert record.summary() == f"2 claims at scale smoke: {counts}."

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 import deconvnet
 from deconvnet.errors import OptionError, RunError, UnknownNameError
@@ -114,13 +115,27 @@ def test_without_its_photos_a_run_shows_its_tiles(copy):
         write_tiles(copy, cell=24)
 
 
-def test_ordinary_photos(drawn):
+def test_ordinary_photos(drawn, small_network):
     channel = Tiles.read(drawn).layers["conv2"]["drawn"][0]
     figure = deconvnet.top_figure(drawn, "conv2", channels=[channel], ordinary=True)
     said = " ".join(text.get_text() for text in figure.findobj(lambda item: hasattr(item, "get_text")))
     assert "near the deciles" in said
     assert "are a selection" not in said
-    assert "% of photos, red" in said or "% of photos, other" in said
+    # How many photos activate the map and each class's mean, by passing the photos forward here.
+    photos = deconvnet.open_photos(drawn.path.parent / "photos")
+    outputs: list[torch.Tensor] = []
+    with torch.no_grad():
+        hook = small_network.module.get_submodule("conv2").register_forward_hook(
+            lambda _m, _i, out: outputs.append(out)
+        )
+        for index in range(len(photos)):
+            small_network.module(small_network.preprocessing.tensor([small_network.view(photos.read(index))]))
+        hook.remove()
+    maxima = torch.cat(outputs)[:, channel].amax((1, 2)).double().clamp(min=0)
+    means = {name: maxima[torch.as_tensor(photos.labels) == i].mean().item() for i, name in enumerate(photos.classes)}
+    strong, weak = sorted(means, key=lambda name: -means[name])
+    share = 100 * (maxima > 0).sum().item() / 20
+    assert f"active in {share:.3g} % of photos, {strong} {means[strong]:.3g}, {weak} {means[weak]:.3g}" in said
 
 
 def test_refused(copy):
