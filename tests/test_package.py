@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,14 @@ HEAVY = ("torch", "numpy", "matplotlib", "PIL", "skimage", "safetensors")
 
 def python(*arguments: str) -> str:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def public_names() -> dict[str, str]:
+    """Each public name and the part of the package that the one list, ``__init__.pyi``, takes it from."""
+    stub = ast.parse(Path(deconvnet.__file__).with_suffix(".pyi").read_text())
+    lines = [line for line in stub.body if isinstance(line, ast.ImportFrom)]
+    assert all(alias.asname == alias.name for line in lines for alias in line.names)
+    return {alias.name: str(line.module) for line in lines for alias in line.names}
 
 
 def test_every_public_name_resolves_and_is_where_it_says():
