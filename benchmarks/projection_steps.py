@@ -1,6 +1,6 @@
 """Where the time of the top nine's projections goes: conv5 of ZFNet at 224 px, each unit for a photo of its own.
 
-One thread. CPU milliseconds a unit by kind of step, up (the forward pass on windows) and down, by a clock around every
+One thread. CPU milliseconds a unit by kind of step, forward (on windows) and backward, by a clock around every
 step; then the windows' multiply-adds of the convolutions, beside the whole maps'.
 
 ``python -m benchmarks.projection_steps`` (a minute)
@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.projection import strongest
 from deconvnet.networks.zfnet import zfnet
-from deconvnet.projection import _project as engine
+from deconvnet.projection import _chooser as engine
 from deconvnet.projection import _steps as steps
 from deconvnet.projection import _windows as windows
 from deconvnet.projection import project
@@ -29,17 +29,17 @@ def main(photos: int = 9 * 64) -> None:
     images = torch.randn(photos, 3, 224, 224)
     units = strongest(network, images, "conv5")
     seconds: Counter[str] = Counter()
-    for kind in (steps.Convolution, steps.Normalization, steps.Unpooling, steps.Rectification):
-        for way in ("up", "down"):
-            _timed(kind, way, seconds)
+    for kind in (steps.ConvolutionStep, steps.NormalizationStep, steps.UnpoolingStep, steps.RectificationStep):
+        for direction in ("forward", "backward"):
+            _timed(kind, direction, seconds)
     work: list[tuple[int, int]] = []
-    climb = windows.climb_and_descend
+    original = windows.forward_and_backward
 
     def counted(plan: Any, group: Any, *rest: Any) -> Any:
         work.append((len(group.starts) * plan.work(group.rows[0], group.columns[0]), plan.work()))
-        return climb(plan, group, *rest)
+        return original(plan, group, *rest)
 
-    engine.climb_and_descend = counted
+    engine.forward_and_backward = counted
     for _ in range(2):  # the first time warms up
         seconds.clear()
         work.clear()
@@ -53,16 +53,16 @@ def main(photos: int = 9 * 64) -> None:
     print(f"multiply-adds each way: {each / 1e6:.0f} million on windows, {work[0][1] / 1e6:.0f} on whole maps")
 
 
-def _timed(kind: type[steps.Step], way: str, seconds: Counter[str]) -> None:
-    method = getattr(kind, way)
+def _timed(kind: type[steps.WindowStep], direction: str, seconds: Counter[str]) -> None:
+    method = getattr(kind, direction)
 
     def timed(self: Any, *arguments: Any) -> Any:
         started = time.process_time()
         answer = method(self, *arguments)
-        seconds[f"{kind.__name__} {way}"] += time.process_time() - started
+        seconds[f"{kind.__name__} {direction}"] += time.process_time() - started
         return answer
 
-    setattr(kind, way, timed)
+    setattr(kind, direction, timed)
 
 
 if __name__ == "__main__":

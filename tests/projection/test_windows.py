@@ -548,5 +548,5 @@ def test_normalization_on_windows_equals_that_of_torch(size: int, layout: torch.
     wide = maps.double().requires_grad_()
     signal = torch.randn(maps.shape)
     (expected,) = torch.autograd.grad(F.local_response_norm(wide, size, 1e-3, 0.75, 2.0), wide, signal.double())
-    for found in (factors.down(signal), LrnFactors.of(maps, constants).down(signal)):
+    for found in (factors.backward(signal), LrnFactors.of(maps, constants).backward(signal)):
         assert torch.allclose(found.double(), expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))

@@ -1,4 +1,4 @@
-"""Local response normalisation on the way down: skipped, or with its true gradient.
+"""Local response normalisation in the backward pass: skipped, or with its true gradient.
 
 y = x * s**-beta with s = k + alpha/n * (sum of x**2 over n neighbouring maps), torch's convention. With signal g the
 gradient is g * s**-beta - 2 alpha beta / n * x * sum(g * x * s**(-beta-1)), the sum over the maps whose neighbour x is.
@@ -26,7 +26,7 @@ class LrnConstants:
     k: float = 1.0
 
     def normalize(self, maps: Tensor) -> Tensor:
-        """The way up, by torch."""
+        """The forward step, by torch."""
         return F.local_response_norm(maps, self.size, self.alpha, self.beta, self.k)
 
     def normalize_window(self, maps: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class LrnConstants:
         return self.normalize_and_keep(maps)[0]
 
     def normalize_and_keep(self, maps: Tensor) -> tuple[Tensor, LrnFactors]:
-        """The same, and what the way down needs.
+        """The same, and what the backward step needs.
 
         The same bits, too, but where a tensor ends: there torch takes another power function, of another last digit.
         """
@@ -58,7 +58,7 @@ class LrnConstants:
 
 @dataclass(frozen=True)
 class LrnFactors:
-    """What the way down needs of the forward pass: three tensors N x h x w x C, and the sum's matrix."""
+    """What the backward step needs of the forward pass: three tensors N x h x w x C, and the sum's matrix."""
 
     maps: Tensor
     scale: Tensor
@@ -78,7 +78,7 @@ class LrnFactors:
         """The same on windows."""
         return replace(self, maps=window(self.maps), scale=window(self.scale), power=window(self.power))
 
-    def down(self, signal: Tensor) -> Tensor:
+    def backward(self, signal: Tensor) -> Tensor:
         """The gradient of the maps from that of their normalised values; both N x C x h x w."""
         direct = signal.permute(0, 2, 3, 1) / self.power
         inner = (direct * self.maps).div_(self.scale)
@@ -88,21 +88,21 @@ class LrnFactors:
 
 
 class LrnGradient(torch.autograd.Function):
-    """Values computed already, upwards; their true gradient, downwards."""
+    """Values computed already, forward; their true gradient, backward."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, values: tuple[Tensor], constants: LrnConstants) -> Tensor:
-        ctx.save_for_backward(maps)  # torch refuses the way down if the model overwrites them
+        ctx.save_for_backward(maps)  # torch refuses the backward pass if the model overwrites them
         ctx.constants = constants
         return values[0]
 
     @staticmethod
     def backward(ctx: Any, *signals: Tensor) -> Any:
-        return LrnFactors.of(ctx.saved_tensors[0], ctx.constants).down(signals[0]), None, None
+        return LrnFactors.of(ctx.saved_tensors[0], ctx.constants).backward(signals[0]), None, None
 
 
-class PassDown(torch.autograd.Function):
-    """Values computed already, upwards; the signal untouched, downwards."""
+class LrnSkip(torch.autograd.Function):
+    """Values computed already, forward; the signal untouched, backward."""
 
     @staticmethod
     def forward(ctx: Any, forward_input: Tensor, values: tuple[Tensor], compute: Any) -> Tensor:
@@ -115,11 +115,11 @@ class PassDown(torch.autograd.Function):
 
 
 def skip_lrn(maps: Tensor, values: Tensor, compute: Callable[[Tensor], Tensor] | None) -> Tensor:
-    """``values`` upwards, the signal untouched downwards: the deconvnet skips contrast normalisation.
+    """``values`` forward, the signal untouched backward: the deconvnet skips contrast normalisation.
 
     The ECCV 2014 version says so in Sec. 2.1; the arXiv version leaves it open. ``compute`` gives the values of other
     maps, where it is known.
     """
     if not maps.requires_grad:
         return values
-    return PassDown.apply(maps, (values.detach(),), compute)  # type: ignore[return-value]
+    return LrnSkip.apply(maps, (values.detach(),), compute)  # type: ignore[return-value]

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from deconvnet.errors import ModelError
-from deconvnet.projection._lrn import LrnGradient, PassDown
+from deconvnet.projection._lrn import LrnGradient, LrnSkip
 from deconvnet.projection._pooling import MaxPool
-from deconvnet.projection._substitution import Deconvnet, Rectify, Site
+from deconvnet.projection._substitution import CallSite, Deconvnet, Rectify
 
 # Linear steps, and steps that are linear once their switches are known: their backward is the transposed step.
 _LINEAR = frozenset(
@@ -31,7 +31,7 @@ _LINEAR = frozenset(
     Unfold Im2Col Col2Im PixelShuffle PixelUnshuffle NativeChannelShuffle ChannelShuffle
     UpsampleNearest2D UpsampleNearestExact2D UpsampleBilinear2D UpsampleBicubic2D UpsampleBilinear2DAa
     UpsampleBicubic2DAa NativeBatchNorm CudnnBatchNorm MiopenBatchNorm NativeDropout
-    MaxPool MaxUnpool2D Amax Max Maximum Rectify PassDown LrnGradient AccumulateGrad
+    MaxPool MaxUnpool2D Amax Max Maximum Rectify LrnSkip LrnGradient AccumulateGrad
     """.split()
 )
 # Linear only if no more than one of the factors comes from the pixels.
@@ -52,7 +52,7 @@ Links = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
-class Way:
+class GraphPath:
     """What was seen between a layer and the pixels.
 
     Attributes
@@ -74,7 +74,7 @@ class Way:
     mixed: bool
 
 
-def check_path(top: Any, pixels: Any, layer: str, mode: Deconvnet, taken: Site | None) -> Way:
+def check_path(top: Any, pixels: Any, layer: str, mode: Deconvnet, taken: CallSite | None) -> GraphPath:
     """Refuse a path on which the deconvnet is not defined; count its ReLUs.
 
     Parameters
@@ -87,12 +87,12 @@ def check_path(top: Any, pixels: Any, layer: str, mode: Deconvnet, taken: Site |
         The asked layer's name, for the message.
     mode : Deconvnet
         Under which the forward pass ran.
-    taken : Site or None
+    taken : CallSite or None
         Where the model took numbers out of a tensor, before the layer ran.
 
     Returns
     -------
-    Way
+    GraphPath
 
     Raises
     ------
@@ -114,7 +114,7 @@ def check_path(top: Any, pixels: Any, layer: str, mode: Deconvnet, taken: Site |
             "autograd cannot follow what it does with them: choose activations='gradient' to take them as constants, "
             "or remove the hook if one only records them."
         )
-    origin: dict[Any, Site | None] = {}
+    origin: dict[Any, CallSite | None] = {}
     for node in reversed(order):  # a node inside a composite call belongs to the call that made its consumer
         here = origin[node] = sites.get(node, origin.get(node))
         for child, _ in node.next_functions:
@@ -156,7 +156,7 @@ def check_path(top: Any, pixels: Any, layer: str, mode: Deconvnet, taken: Site |
                 f"{layer!r} to the pixels, and the deconvnet does not say what to do there: choose "
                 "activations='gradient' (its true derivative) or activations='relu' (treat it like a ReLU)."
             )
-    return Way(rectified, gated, hooked, mixed)
+    return GraphPath(rectified, gated, hooked, mixed)
 
 
 def _leaves_batch(node: Any, count: int) -> bool:
@@ -167,7 +167,7 @@ def _leaves_batch(node: Any, count: int) -> bool:
     return shape[:1] != (count,) or any(signed(dim) % max(axes, 1) == 0 for dim in reduced)
 
 
-def _nonlinear(node: Any, kind: str, on_path: set[Any], site: Site | None) -> str:
+def _nonlinear(node: Any, kind: str, on_path: set[Any], site: CallSite | None) -> str:
     """What is not linear about a node, in words; empty if nothing is."""
     name = site.function if site is not None else kind
     factors = [child in on_path for child, _ in node.next_functions]
@@ -182,7 +182,7 @@ def _nonlinear(node: Any, kind: str, on_path: set[Any], site: Site | None) -> st
         return f"{name} that is on in eval mode too, so that no two passes agree"
     if kind == "Div" and getattr(node, "_saved_rounding_mode", None):
         return f"{name} with rounding"
-    if site is not None and site.gated and kind not in ("Rectify", "MaxPool", "PassDown", "MaxUnpool2D"):
+    if site is not None and site.gated and kind not in ("Rectify", "MaxPool", "LrnSkip", "MaxUnpool2D"):
         return f"{name} with a mask or number that it computes from the photo"
     if kind in _PRODUCTS and sum(factors) > 1:
         return f"a product of two signals ({name})"
@@ -233,7 +233,7 @@ def _children_first(top: Any, links: Links = _edges) -> list[Any]:
     return order
 
 
-_OURS = (Rectify, MaxPool, PassDown, LrnGradient)
+_OURS = (Rectify, MaxPool, LrnSkip, LrnGradient)
 
 
 def own_function(node: Any) -> str:
@@ -259,5 +259,5 @@ def _uses_batch_statistics(node: Any) -> bool:
     return bool(getattr(node, "_saved_training", False))
 
 
-def _in(site: Site | None) -> str:
+def _in(site: CallSite | None) -> str:
     return f"'s layer {site.layer!r}" if site is not None and site.layer else ""

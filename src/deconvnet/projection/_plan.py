@@ -1,7 +1,7 @@
 """From the autograd graph between a layer and the pixels to a plan that works on windows.
 
-The graph is what the full pass down would run, so the plan cannot miss a step. It exists only where every step is one
-of `_steps`; elsewhere there is none, and the full pass is taken.
+The graph is what the full backward pass would run, so the plan cannot miss a step. It exists only where every step is
+one of `_steps`; elsewhere there is none, and the full pass is taken.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from deconvnet.projection._path import kind_of, nodes_between, signed
 from deconvnet.projection._rules import CELLWISE
 from deconvnet.projection._steps import (
     Alignment,
-    Averaging,
-    Channels,
-    Convolution,
-    Normalization,
-    Part,
-    Passing,
-    Rectification,
-    Scale,
-    Shift,
-    Shuffle,
-    Step,
-    Unpooling,
+    AveragingStep,
+    BranchStep,
+    ConvolutionStep,
+    NormalizationStep,
+    RectificationStep,
+    ScaleStep,
+    ShiftStep,
+    ShuffleStep,
+    SkipStep,
+    SliceStep,
+    UnpoolingStep,
+    WindowStep,
 )
 
 
@@ -41,28 +41,28 @@ class NoWindows(Exception):
 
 
 @dataclass(frozen=True)
-class Edge:
+class PlanEdge:
     """A step down to the vertex number ``lower``."""
 
     lower: int
-    step: Step
+    step: WindowStep
 
 
 @dataclass(frozen=True)
-class Vertex:
-    """A map on the way: its shape C x H x W and the steps down from it. Upwards, branches are added or joined."""
+class PlanVertex:
+    """A map on the path: its shape C x H x W and the steps down from it. Forward, branches are added or joined."""
 
     shape: tuple[int, int, int]
-    edges: tuple[Edge, ...]
+    edges: tuple[PlanEdge, ...]
     joined: bool = False
-    rises: bool = True
+    has_forward: bool = True
 
 
 @dataclass(frozen=True)
-class Span:
+class PlanSpan:
     """Along one axis, for one position of the unit: every vertex's window, and how each edge's cells lie in the lower.
 
-    Units with equal ``form`` go down together.
+    Units with equal ``form`` are projected together.
     """
 
     starts: tuple[int, ...]
@@ -79,36 +79,36 @@ class Span:
         return self.sizes, self.offsets
 
 
-class Plan:
+class WindowPlan:
     """Vertices from the asked layer's output, number 0, to the pixels, the last; each after all above it."""
 
-    def __init__(self, vertices: list[Vertex], itemsize: int) -> None:
+    def __init__(self, vertices: list[PlanVertex], itemsize: int) -> None:
         self.vertices, self.itemsize = vertices, itemsize
         self.uses = Counter(edge.lower for vertex in vertices for edge in vertex.edges)
-        self._spans: dict[tuple[int, int], Span] = {}
+        self._spans: dict[tuple[int, int], PlanSpan] = {}
 
     @property
-    def rises(self) -> bool:
-        """Whether the plan also knows the way up."""
-        return all(v.rises and all(edge.step.rises for edge in v.edges) for v in self.vertices)
+    def has_forward(self) -> bool:
+        """Whether the plan also knows the forward pass."""
+        return all(v.has_forward and all(edge.step.has_forward for edge in v.edges) for v in self.vertices)
 
-    def without_maps(self) -> Plan:
+    def without_maps(self) -> WindowPlan:
         """The plan without the maps of the forward pass that it was read from."""
-        return Plan(
+        return WindowPlan(
             [
-                replace(v, edges=tuple(Edge(edge.lower, edge.step.without_maps()) for edge in v.edges))
+                replace(v, edges=tuple(PlanEdge(edge.lower, edge.step.without_maps()) for edge in v.edges))
                 for v in self.vertices
             ],
             self.itemsize,
         )
 
-    def span(self, axis: int, position: int) -> Span:
+    def span(self, axis: int, position: int) -> PlanSpan:
         """The windows that a unit's projection can reach, cut to the maps."""
         if (axis, position) not in self._spans:
             self._spans[axis, position] = self._find_span(axis, position)
         return self._spans[axis, position]
 
-    def _find_span(self, axis: int, position: int) -> Span:
+    def _find_span(self, axis: int, position: int) -> PlanSpan:
         spans = [(0, 0)] * len(self.vertices)
         spans[0] = (position, position + 1)
         below: list[list[int | None]] = []
@@ -131,9 +131,9 @@ class Plan:
             )
             for vertex, firsts in zip(self.vertices, below, strict=True)
         )
-        return Span(tuple(a for a, _ in spans), tuple(b - a for a, b in spans), offsets)
+        return PlanSpan(tuple(a for a, _ in spans), tuple(b - a for a, b in spans), offsets)
 
-    def fit(self, rows: Span, columns: Span, upper: int, number: int) -> Alignment | None:
+    def fit(self, rows: PlanSpan, columns: PlanSpan, upper: int, number: int) -> Alignment | None:
         """How the cells of an edge lie in its lower window; None if they are all padding."""
         lower = self.vertices[upper].edges[number].lower
         top, left = rows.offsets[upper][number], columns.offsets[upper][number]
@@ -141,19 +141,19 @@ class Plan:
             return None
         return Alignment(top, left, rows.sizes[lower], columns.sizes[lower])
 
-    def work(self, rows: Span | None = None, columns: Span | None = None) -> int:
+    def work(self, rows: PlanSpan | None = None, columns: PlanSpan | None = None) -> int:
         """Multiply-adds of the convolutions once, on windows or on the whole maps."""
         total = 0
         for number, vertex in enumerate(self.vertices):
             height = rows.sizes[number] if rows else vertex.shape[1]
             width = columns.sizes[number] if columns else vertex.shape[2]
             for edge in vertex.edges:
-                if isinstance(edge.step, Convolution):
+                if isinstance(edge.step, ConvolutionStep):
                     total += height * width * edge.step.weight.numel()
         return total
 
 
-def read_plan(output: Tensor, leaf: Tensor, accumulator: Any, biases: dict[Any, Tensor | None]) -> Plan:
+def read_plan(output: Tensor, leaf: Tensor, accumulator: Any, biases: dict[Any, Tensor | None]) -> WindowPlan:
     """The plan of a layer's output.
 
     Parameters
@@ -164,7 +164,7 @@ def read_plan(output: Tensor, leaf: Tensor, accumulator: Any, biases: dict[Any, 
     accumulator : autograd node
         Of ``leaf``.
     biases : mapping of autograd node -> Tensor or None
-        What convolutions and batch norms add upwards; the graph itself does not hold it.
+        What convolutions and batch norms add in the forward pass; the graph itself does not hold it.
 
     Raises
     ------
@@ -180,15 +180,15 @@ def read_plan(output: Tensor, leaf: Tensor, accumulator: Any, biases: dict[Any, 
                 used.setdefault(child, set()).add(number)
     keys = [(node, number) for node in order for number in sorted(used[node])]
     index = {key: number for number, key in enumerate(keys)}
-    vertices: list[Vertex] = []
+    vertices: list[PlanVertex] = []
     for node, number in keys:
         shape = leaf.shape if node is accumulator else _shape(node, number)
         if len(shape) != 4 or shape[0] != len(leaf):
             raise NoWindows(f"{kind_of(node)} gives a tensor that is not a batch of maps")
         if node is not accumulator and node._input_metadata[number].dtype != leaf.dtype:
             raise NoWindows(f"{kind_of(node)} gives numbers of another precision")
-        edges: list[Edge] = []
-        rises = True
+        edges: list[PlanEdge] = []
+        has_forward = True
         if node is not accumulator:
             on = [child in on_path for child, _ in _links(node)]
             reader = _READERS.get(kind_of(node))
@@ -200,32 +200,32 @@ def read_plan(output: Tensor, leaf: Tensor, accumulator: Any, biases: dict[Any, 
                 raise NoWindows(f"{kind_of(node)} has lost what it needs: {error}") from None
             for slot, (child, nr) in enumerate(_links(node)):
                 if on[slot]:
-                    edges.append(Edge(index[child, nr], steps[slot]))
-            rises = kind_of(node) not in ("Add", "Sub", "Cat") or all(on)
-        vertices.append(Vertex((shape[1], shape[2], shape[3]), tuple(edges), kind_of(node) == "Cat", rises))
-    return Plan(_in_place(vertices), leaf.element_size())
+                    edges.append(PlanEdge(index[child, nr], steps[slot]))
+            has_forward = kind_of(node) not in ("Add", "Sub", "Cat") or all(on)
+        vertices.append(PlanVertex((shape[1], shape[2], shape[3]), tuple(edges), kind_of(node) == "Cat", has_forward))
+    return WindowPlan(_in_place(vertices), leaf.element_size())
 
 
-def _in_place(vertices: list[Vertex]) -> list[Vertex]:
+def _in_place(vertices: list[PlanVertex]) -> list[PlanVertex]:
     """Let a ReLU work in place where no other step can look at the tensor that it is given."""
-    above: dict[int, list[Edge]] = {}
+    above: dict[int, list[PlanEdge]] = {}
     for vertex in vertices:
         for edge in vertex.edges:
             above.setdefault(edge.lower, []).append(edge)
 
-    def one_of_its_own(edges: Sequence[Edge]) -> bool:
+    def one_of_its_own(edges: Sequence[PlanEdge]) -> bool:
         return len(edges) > 1 or (len(edges) == 1 and edges[0].step.fresh)  # several are added or joined
 
-    changed: list[Vertex] = []
+    changed: list[PlanVertex] = []
     for number, vertex in enumerate(vertices):
         edge = vertex.edges[0] if len(vertex.edges) == 1 else None
-        if edge is not None and isinstance(edge.step, Rectification):
+        if edge is not None and isinstance(edge.step, RectificationStep):
             step = replace(
                 edge.step,
-                alone_up=len(above[edge.lower]) == 1 and one_of_its_own(vertices[edge.lower].edges),
-                alone_down=one_of_its_own(above.get(number, [])),
+                alone_forward=len(above[edge.lower]) == 1 and one_of_its_own(vertices[edge.lower].edges),
+                alone_backward=one_of_its_own(above.get(number, [])),
             )
-            vertex = replace(vertex, edges=(Edge(edge.lower, step),))
+            vertex = replace(vertex, edges=(PlanEdge(edge.lower, step),))
         changed.append(vertex)
     return changed
 
@@ -258,13 +258,13 @@ def _same_size(node: Any, slot: int) -> None:
         raise NoWindows(f"{kind_of(node)} spreads one of its maps over another")
 
 
-Steps = dict[int, Step]
+Steps = dict[int, WindowStep]
 _Reader = Callable[[Any, list[bool], int, "dict[Any, Tensor | None]"], Steps]
 
 
 def _same(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     _same_size(node, 0)
-    return {0: Step()}
+    return {0: WindowStep()}
 
 
 def _clone(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
@@ -273,11 +273,11 @@ def _clone(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
 
 def _copy(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     _same_size(node, 1)
-    return {1: Step()}
+    return {1: WindowStep()}
 
 
-def _pass_down(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
-    return {0: Passing(node.compute)}
+def _lrn_skip(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
+    return {0: SkipStep(node.compute)}
 
 
 def _convolution(node: Any, on: list[bool], number: int, biases: dict[Any, Tensor | None]) -> Steps:
@@ -288,24 +288,24 @@ def _convolution(node: Any, on: list[bool], number: int, biases: dict[Any, Tenso
         Window(weight.shape[2 + axis], node._saved_stride[axis], node._saved_padding[axis], node._saved_dilation[axis])
         for axis in (0, 1)
     )
-    step = Convolution(weight.detach(), (rows, columns), node._saved_groups, biases.get(node), node in biases)
+    step = ConvolutionStep(weight.detach(), (rows, columns), node._saved_groups, biases.get(node), node in biases)
     return {0: step}
 
 
 def _rectify(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     if node.rule not in CELLWISE:
         raise NoWindows("a rule of one's own is not known to work cell by cell")
-    return {0: Rectification(node.rule, node.forward_input, node.is_relu)}
+    return {0: RectificationStep(node.rule, node.forward_input, node.is_relu)}
 
 
 def _max_pool(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     if node.windows is None:
         raise NoWindows("an adaptive max pool is not known to work on windows")
-    return {0: Unpooling(node.switches, node.size, node.windows, node.unpool)}
+    return {0: UnpoolingStep(node.switches, node.size, node.windows, node.unpool)}
 
 
 def _lrn_gradient(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
-    return {0: Normalization(node.saved_tensors[0].detach(), node.constants)}
+    return {0: NormalizationStep(node.saved_tensors[0].detach(), node.constants)}
 
 
 def _average_pool(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
@@ -316,7 +316,7 @@ def _average_pool(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     windows = [Window(sizes[a], (strides or sizes)[a], paddings[a]) for a in (0, 1)]
     (_, _, *lengths), (_, _, *counts) = _below(node, 0), _shape(node, 0)
     if node._saved_divisor_override is not None:
-        return {0: Averaging((windows[0], windows[1]), float(node._saved_divisor_override))}
+        return {0: AveragingStep((windows[0], windows[1]), float(node._saved_divisor_override))}
     cells: list[Tensor] = []
     for window, length, count in zip(windows, lengths, counts, strict=True):
         first = torch.arange(count) * window.stride - window.padding
@@ -326,7 +326,7 @@ def _average_pool(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
         cells.append(end - first)
     example = node._saved_self
     divisors = (cells[0][:, None] * cells[1]).to(example.device, example.dtype)[None, :, :, None]
-    return {0: Averaging((windows[0], windows[1]), divisors, inside=not node._saved_count_include_pad)}
+    return {0: AveragingStep((windows[0], windows[1]), divisors, inside=not node._saved_count_include_pad)}
 
 
 def _adaptive_average_pool(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
@@ -334,7 +334,7 @@ def _adaptive_average_pool(node: Any, on: list[bool], number: int, biases: Any) 
     if any(length % count for length, count in zip(lengths, counts, strict=True)):
         raise NoWindows("adaptive average pooling with windows of unlike sizes is not known to work on windows")
     rows, columns = (Window(n // m, n // m) for n, m in zip(lengths, counts, strict=True))
-    return {0: Averaging((rows, columns), float(rows.size * columns.size))}
+    return {0: AveragingStep((rows, columns), float(rows.size * columns.size))}
 
 
 def _layout(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
@@ -352,13 +352,13 @@ def _layout(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     order = moved[0, :, 0, 0].div(math.prod(shape[2:]), rounding_mode="floor")
     if moved.shape != cells.shape or int(order.max()) >= shape[1] or not torch.equal(moved, cells[:, order]):
         raise NoWindows(f"{kind_of(node)} rearranges cells, not maps alone")
-    return {0: Shuffle(order.to(node._input_metadata[0].device))}
+    return {0: ShuffleStep(order.to(node._input_metadata[0].device))}
 
 
 def _channel_shuffle(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     groups = int(node._saved_groups)
     order = torch.arange(_below(node, 0)[1]).view(groups, -1).t().flatten()
-    return {0: Shuffle(order.to(node._input_metadata[0].device))}
+    return {0: ShuffleStep(order.to(node._input_metadata[0].device))}
 
 
 def _chain(node: Any) -> list[Any]:
@@ -393,7 +393,7 @@ def _pad(node: Any, on: list[bool], number: int, biases: dict[Any, Tensor | None
     if any(amounts[4:]):
         raise NoWindows("padding along the maps is not known to work on windows")
     left, top = (amounts[0] if amounts else 0), (amounts[2] if len(amounts) > 2 else 0)
-    return {0: Shift((top, left), node in biases)}  # noted there only if it pads with zeros
+    return {0: ShiftStep((top, left), node in biases)}  # noted there only if it pads with zeros
 
 
 def _add(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
@@ -403,7 +403,7 @@ def _add(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
         if on[slot]:
             _same_size(node, slot)
             factor = 1 if slot == 0 else sign * node._saved_alpha
-            steps[slot] = Step() if factor == 1 else Scale(float(factor))
+            steps[slot] = WindowStep() if factor == 1 else ScaleStep(float(factor))
     return steps
 
 
@@ -417,7 +417,7 @@ def _times(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     if sum(on) != 1 or (dividing and slot == 1):
         raise NoWindows(f"{kind_of(node)} of two signals is not known to work on windows")
     factor = _everywhere(factor, node)
-    return {slot: Scale(1 / factor if dividing else factor)}
+    return {slot: ScaleStep(1 / factor if dividing else factor)}
 
 
 def _everywhere(factor: Tensor, node: Any) -> Tensor | float:
@@ -439,7 +439,7 @@ def _batch_norm(node: Any, on: list[bool], number: int, biases: dict[Any, Tensor
     if bias is not None:
         shift = shift + bias
     factor, shift = (each.detach()[None, :, None, None] for each in (factor, shift))
-    return {0: Scale(factor, shift, node in biases)}
+    return {0: ScaleStep(factor, shift, node in biases)}
 
 
 def _cat(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
@@ -456,7 +456,7 @@ def _cat(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
     for slot, here in enumerate(on):
         if here:
             first = sum(counts[:slot])
-            steps[slot] = Channels(first, first + counts[slot])
+            steps[slot] = BranchStep(first, first + counts[slot])
     assert sum(counts) == total
     return steps
 
@@ -466,7 +466,7 @@ def _split(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
         raise NoWindows("a split along an image axis is not known to work on windows")
     counts = [meta.shape[1] for meta in node._input_metadata]
     first = sum(counts[:number])
-    return {0: Part(first, first + counts[number], _below(node, 0)[1])}
+    return {0: SliceStep(first, first + counts[number], _below(node, 0)[1])}
 
 
 def _slice(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
@@ -475,7 +475,7 @@ def _slice(node: Any, on: list[bool], number: int, biases: Any) -> Steps:
         raise NoWindows("a slice along an image axis is not known to work on windows")
     first = signed(node._saved_start)
     first = max(first + total, 0) if first < 0 else first
-    return {0: Part(first, first + count, total)}
+    return {0: SliceStep(first, first + count, total)}
 
 
 def _axis(node: Any) -> int:
@@ -493,7 +493,7 @@ _READERS: dict[str, _Reader] = {
     "Transpose": _layout,
     "Permute": _layout,
     "Copy": _copy,
-    "PassDown": _pass_down,
+    "LrnSkip": _lrn_skip,
     "Convolution": _convolution,
     "Rectify": _rectify,
     "MaxPool": _max_pool,

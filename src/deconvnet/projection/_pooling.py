@@ -1,4 +1,4 @@
-"""Max pooling that keeps its switches, and unpooling: up and down on one screen.
+"""Max pooling that keeps its switches, and unpooling: forward and backward on one screen.
 
 Several overlapping windows may share one switch. ``unpool`` says what the cell then receives:
 
@@ -74,7 +74,7 @@ def _accumulate(empty: Tensor, cells: Tensor, values: Tensor) -> Tensor:
 
 
 class MaxPool(torch.autograd.Function):
-    """Maxima and switches up; unpooling down (Sec. 2.1: unpool by the switches of this very photo)."""
+    """Maxima and switches forward; unpooling backward (Sec. 2.1: unpool by the switches of this very photo)."""
 
     @staticmethod
     def forward(

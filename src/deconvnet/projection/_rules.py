@@ -1,4 +1,4 @@
-"""What happens at a ReLU on the way down: one small function a rule."""
+"""What happens at a ReLU in the backward pass: one small function a rule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deconvnet.errors import OptionError
 Rule = Callable[[Tensor, Tensor], Tensor]
 """``rule(signal, forward_input) -> signal``: tensors of one shape, N x C x H x W or N x F.
 
-``signal`` comes down from the layers above; ``forward_input`` is what entered the ReLU on the way up.
+``signal`` comes down from the layers above; ``forward_input`` is what entered the ReLU in the forward pass.
 """
 
 

@@ -1,11 +1,11 @@
-"""The steps of the way down that work on windows, each beside its way up.
+"""The steps of the backward pass that work on windows, each beside its forward step.
 
 A step leads from a map to one that it was computed from. ``below`` says which cells of the lower map a span of cells of
-the upper one was computed from; ``down`` passes a signal on a window of the upper map to a window of the lower one;
-``recall`` cuts from a finished forward pass what ``down`` must know of it (switches, forward inputs); ``up`` computes
-the upper window from the lower one, and gives what ``down`` must know of that.
+the upper one was computed from; ``backward`` passes a signal on a window of the upper map to a window of the lower one;
+``saved_from_maps`` cuts from a finished forward pass what ``backward`` must know of it (switches, forward inputs);
+``forward`` computes the upper window from the lower one, and gives what ``backward`` must know of that.
 
-Windows of a batch have one size and an origin each. Tensors are U x C x h x w; on the way down in
+Windows of a batch have one size and an origin each. Tensors are U x C x h x w; in the backward pass in
 channels-last memory.
 """
 
@@ -86,7 +86,7 @@ class Alignment:
 
 @dataclass(frozen=True)
 class OneHot:
-    """Windows of one cell in which a single channel differs from 0: what every pass down starts from."""
+    """Windows of one cell in which a single channel differs from 0: what every backward pass starts from."""
 
     channels: Tensor  # int64, U
     values: Tensor  # U
@@ -98,29 +98,29 @@ class OneHot:
         return signal.scatter_(1, self.channels[:, None], self.values[:, None])[:, :, None, None]
 
 
-class Step:
+class WindowStep:
     """Cell by cell: the signal untouched, unless a subclass says otherwise."""
 
-    rises = True  # whether ``up`` is known
-    fresh = False  # whether ``up`` and ``down`` give a tensor of their own, never one that they were given
+    has_forward = True  # whether ``forward`` is known
+    fresh = False  # whether ``forward`` and ``backward`` give a tensor of their own, never one that they were given
 
     def below(self, axis: int, start: int, stop: int) -> tuple[int, int]:
         """First and one past the last lower cell that the upper cells ``start`` to ``stop`` - 1 were computed from."""
         return start, stop
 
-    def recall(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
-        """What ``down`` must know of the forward pass, cut from the whole maps."""
+    def saved_from_maps(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
+        """What ``backward`` must know of the forward pass, cut from the whole maps."""
         return None
 
-    def without_maps(self) -> Step:
-        """The step without the maps of a forward pass: it can still go up, and down with what ``up`` gave."""
+    def without_maps(self) -> WindowStep:
+        """The step without the maps of a forward pass: ``forward`` works, and ``backward`` with what that gave."""
         return self
 
-    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
-        """Upper window from the lower one, and what ``down`` must know."""
+    def forward(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
+        """Upper window from the lower one, and what ``backward`` must know."""
         return fit.take(value, height, width), None
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor | OneHot:
+    def backward(self, signal: Tensor | OneHot, saved: Any, fit: Alignment) -> Tensor | OneHot:
         """Signal on the lower window from the one on the upper."""
         if isinstance(signal, OneHot):
             if fit == Alignment(0, 0, 1, 1):
@@ -135,75 +135,75 @@ def dense(signal: Tensor | OneHot) -> Tensor:
 
 
 @dataclass
-class Scale(Step):
-    """Times a constant, the same everywhere in a map: a number, or 1 x C x 1 x 1. ``shift`` is added upwards."""
+class ScaleStep(WindowStep):
+    """Times a constant, the same everywhere in a map: a number, or 1 x C x 1 x 1. ``shift`` is added forward."""
 
     factor: Tensor | float
     shift: Tensor | None = None
-    rises: bool = True
+    has_forward: bool = True
     fresh = True
 
-    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
+    def forward(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         scaled = fit.take(value, height, width) * self.factor
         return (scaled if self.shift is None else scaled + self.shift), None
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
+    def backward(self, signal: Tensor | OneHot, saved: Any, fit: Alignment) -> Tensor:
         return fit.place(dense(signal) * self.factor)
 
 
 @dataclass
-class Shift(Step):
+class ShiftStep(WindowStep):
     """Constant padding in front of a map (or cutting, where negative)."""
 
     amounts: tuple[int, int]  # top, left
-    rises: bool = True
+    has_forward: bool = True
 
     def below(self, axis: int, start: int, stop: int) -> tuple[int, int]:
         return start - self.amounts[axis], stop - self.amounts[axis]
 
 
 @dataclass
-class Channels(Step):
+class BranchStep(WindowStep):
     """Channels ``first`` to ``last`` - 1 of the upper map are the lower map: a branch of a concatenation."""
 
     first: int
     last: int
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
+    def backward(self, signal: Tensor | OneHot, saved: Any, fit: Alignment) -> Tensor:
         return fit.place(dense(signal)[:, self.first : self.last])
 
 
 @dataclass
-class Part(Step):
+class SliceStep(WindowStep):
     """The upper map is channels ``first`` onwards of ``total`` in the lower map: a slice of it."""
 
     first: int
     last: int
     total: int
 
-    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
+    def forward(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         return fit.take(value[:, self.first : self.last], height, width), None
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
+    def backward(self, signal: Tensor | OneHot, saved: Any, fit: Alignment) -> Tensor:
         return fit.place(F.pad(dense(signal), (0, 0, 0, 0, self.first, self.total - self.last)))
 
 
 @dataclass
-class Shuffle(Step):
+class ShuffleStep(WindowStep):
     """Channel c of the upper map is channel ``order[c]`` of the lower one."""
 
     order: Tensor  # int64, C
     fresh = True
 
-    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
+    def forward(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         return fit.take(value, height, width).index_select(1, self.order), None
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
+    def backward(self, signal: Tensor | OneHot, saved: Any, fit: Alignment) -> Tensor:
         back = dense(signal).permute(0, 2, 3, 1).index_select(3, self.order.argsort())
         return fit.place(back.permute(0, 3, 1, 2))
 
 
-class _Sliding(Step):
+class _SlidingStep(WindowStep):
     windows: tuple[Window, Window]
 
     def below(self, axis: int, start: int, stop: int) -> tuple[int, int]:
@@ -226,18 +226,18 @@ class _Sliding(Step):
 
 
 @dataclass
-class Convolution(_Sliding):
-    """Filter up, transposed filter down; the bias plays no part downwards (Sec. 2.1)."""
+class ConvolutionStep(_SlidingStep):
+    """Filter forward, transposed filter backward, where the bias plays no part (Sec. 2.1)."""
 
     weight: Tensor  # out x in / groups x height x width
     windows: tuple[Window, Window]
     groups: int
     bias: Tensor | None = None
-    rises: bool = True
+    has_forward: bool = True
     fresh = True
     _alike: bool | None = None  # the outcome of `_either_layout`
 
-    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
+    def forward(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         seen = fit.take(value, *self._spread(height, width)).contiguous()
         if self._either_layout(seen):
             seen = seen.contiguous(memory_format=torch.channels_last)
@@ -259,7 +259,7 @@ class Convolution(_Sliding):
             self._alike = torch.equal(self._filter(some), self._filter(last))
         return self._alike
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
+    def backward(self, signal: Tensor | OneHot, saved: Any, fit: Alignment) -> Tensor:
         if isinstance(signal, OneHot):
             if self.groups == 1 and self._dilation == (1, 1):
                 return fit.place(self.weight.index_select(0, signal.channels) * signal.values[:, None, None, None])
@@ -301,42 +301,42 @@ class Convolution(_Sliding):
 
 
 @dataclass
-class Rectification(Step):
+class RectificationStep(WindowStep):
     """A ReLU by its rule, which works cell by cell.
 
-    Where nothing else looks at the tensor that it is given (``alone_up``, ``alone_down``), it works in place.
+    Where nothing else looks at the tensor that it is given (``alone_forward``, ``alone_backward``), it works in place.
     """
 
     rule: Rule
     forward_input: Tensor | None
-    rises: bool  # whether it is the ReLU itself, not another activation treated like one
-    alone_up: bool = False
-    alone_down: bool = False
+    has_forward: bool  # whether it is the ReLU itself, not another activation treated like one
+    alone_forward: bool = False
+    alone_backward: bool = False
 
     @cached_property
     def _last(self) -> Tensor | None:
         return None if self.forward_input is None else self.forward_input.permute(0, 2, 3, 1).contiguous()
 
-    def without_maps(self) -> Step:
+    def without_maps(self) -> WindowStep:
         return replace(self, forward_input=None)
 
-    def recall(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
+    def saved_from_maps(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
         return None if self._last is None else upper.cut(self._last).permute(0, 3, 1, 2)
 
-    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
+    def forward(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         seen = fit.take(value, height, width)
-        lifted = seen.clamp_(min=0) if self.alone_up else seen.clamp(min=0)
+        lifted = seen.clamp_(min=0) if self.alone_forward else seen.clamp(min=0)
         return lifted, lifted  # positive where the input was: all that the rules ask
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
-        if self.alone_down and self.rule is deconvnet_rule:
+    def backward(self, signal: Tensor | OneHot, saved: Any, fit: Alignment) -> Tensor:
+        if self.alone_backward and self.rule is deconvnet_rule:
             return fit.place(dense(signal).clamp_(min=0))
-        return fit.place(self.rule(dense(signal), known))
+        return fit.place(self.rule(dense(signal), saved))
 
 
 @dataclass
-class Unpooling(_Sliding):
-    """Max pooling up; unpooling by its switches down (Sec. 2.1)."""
+class UnpoolingStep(_SlidingStep):
+    """Max pooling forward; unpooling by its switches backward (Sec. 2.1)."""
 
     switches: Tensor  # N x C x h x w: row * W + column of the map below
     size: tuple[int, int]  # H, W of the map below
@@ -345,17 +345,17 @@ class Unpooling(_Sliding):
     fresh = True
 
     def __post_init__(self) -> None:
-        self.rises = self.unpool == "sum"  # the other ways ask for switches outside the window
+        self.has_forward = self.unpool == "sum"  # the other ways ask for switches outside the window
 
     @cached_property
     def _working_space(self) -> list[Tensor]:
         """What one batch of units filled and the next may fill again: fresh memory costs more than the filling."""
         return []
 
-    def without_maps(self) -> Step:
+    def without_maps(self) -> WindowStep:
         return replace(self, switches=self.switches[:0].clone())
 
-    def recall(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
+    def saved_from_maps(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
         """Number of the cell in the lower window for each upper cell; how many upper cells of the whole map share it.
 
         The latter is U x h x w x C, or None where it plays no part.
@@ -379,7 +379,7 @@ class Unpooling(_Sliding):
         ones = torch.ones_like(self.switches, dtype=torch.float32)
         return unpool_by_switches(ones, self.switches, self.size, "sum").permute(0, 2, 3, 1).contiguous()
 
-    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
+    def forward(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         spread = self._spread(height, width)
         seen = fit.take(value, *spread, outside=-torch.inf).contiguous(memory_format=torch.channels_last)
         size = self.windows[0].size, self.windows[1].size
@@ -392,11 +392,11 @@ class Unpooling(_Sliding):
         codes.add_(torch.arange(first, first + channels, device=codes.device))
         return maxima, (codes, None)
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
+    def backward(self, signal: Tensor | OneHot, saved: Any, fit: Alignment) -> Tensor:
         values = dense(signal).permute(0, 2, 3, 1)
         units, _, _, channels = values.shape
         cells = fit.height * fit.width * channels
-        codes, shared = known
+        codes, shared = saved
         first = torch.arange(0, units * cells, cells, device=codes.device)
         codes = codes.add_(first[:, None, None, None]).reshape(-1)
         values = values.reshape(-1)
@@ -413,7 +413,7 @@ class Unpooling(_Sliding):
 
 
 @dataclass
-class Averaging(_Sliding):
+class AveragingStep(_SlidingStep):
     """Average pooling; ``divisors`` holds what each upper cell's sum was divided by, 1 x h x w x 1.
 
     ``inside`` says that only cells of the map were counted, not those of its padding.
@@ -427,15 +427,15 @@ class Averaging(_Sliding):
     def __post_init__(self) -> None:
         # Where windows overhang the padding (ceil mode), the divisor cannot be told from the window alone.
         alike = not isinstance(self.divisors, Tensor) or bool((self.divisors == self.divisors.flatten()[0]).all())
-        self.rises = self.inside or alike
+        self.has_forward = self.inside or alike
 
-    def recall(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
+    def saved_from_maps(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
         if not isinstance(self.divisors, Tensor):
             return self.divisors
         one = WindowBatch(torch.zeros_like(upper.rows), upper.tops, upper.lefts, upper.height, upper.width)
         return one.cut(self.divisors).permute(0, 3, 1, 2)
 
-    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
+    def forward(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         spread = self._spread(height, width)
         divisors: Tensor | float
         if self.inside:
@@ -450,15 +450,15 @@ class Averaging(_Sliding):
         size = self.windows[0].size, self.windows[1].size
         return F.avg_pool2d(maps, size, self._stride, divisor_override=1)
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
-        shares = dense(signal) / known
+    def backward(self, signal: Tensor | OneHot, saved: Any, fit: Alignment) -> Tensor:
+        shares = dense(signal) / saved
         maps = shares.shape[1]
         ones = shares.new_ones((maps, 1, self.windows[0].size, self.windows[1].size))
         return fit.place(F.conv_transpose2d(shares, ones, stride=self._stride, groups=maps))
 
 
 @dataclass
-class Normalization(Step):
+class NormalizationStep(WindowStep):
     """Local response normalisation with its true gradient: it mixes maps, but not cells."""
 
     maps: Tensor  # that were normalised, N x C x h x w
@@ -468,28 +468,28 @@ class Normalization(Step):
     def _factors(self) -> LrnFactors:
         return LrnFactors.of(self.maps, self.constants)
 
-    def without_maps(self) -> Step:
+    def without_maps(self) -> WindowStep:
         return replace(self, maps=self.maps[:0].clone())
 
-    def recall(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
+    def saved_from_maps(self, upper: WindowBatch, lower: WindowBatch, fit: Alignment) -> Any:
         return self._factors.cut(upper.cut)
 
-    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
+    def forward(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         return self.constants.normalize_and_keep(fit.take(value, height, width))
 
-    def down(self, signal: Tensor | OneHot, known: Any, fit: Alignment) -> Tensor:
-        return fit.place(known.down(dense(signal)))
+    def backward(self, signal: Tensor | OneHot, saved: Any, fit: Alignment) -> Tensor:
+        return fit.place(saved.backward(dense(signal)))
 
 
 @dataclass
-class Passing(Step):
-    """A step that the signal passes untouched downwards, and that computes something upwards (LRN skipped)."""
+class SkipStep(WindowStep):
+    """A step that the signal passes untouched backward, and that computes something forward (LRN skipped)."""
 
     compute: Callable[[Tensor], Tensor] | None
 
     def __post_init__(self) -> None:
-        self.rises = self.compute is not None
+        self.has_forward = self.compute is not None
 
-    def up(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
+    def forward(self, value: Tensor, fit: Alignment, height: int, width: int) -> tuple[Tensor, Any]:
         assert self.compute is not None
         return self.compute(fit.take(value, height, width).contiguous()), None

@@ -1,7 +1,7 @@
-"""The one mechanism: run a model's own forward, and swap what its calls do on the way down.
+"""The one mechanism: run a model's own forward, and swap what its calls do in the backward pass.
 
 Under ``Deconvnet`` (a ``TorchFunctionMode``) every torch call of a forward pass comes by. ReLU, max pooling and LRN are
-replaced by autograd functions with the same values upwards and the deconvnet's step downwards. All else stays: torch's
+replaced by autograd functions with the same values forward and the deconvnet's step backward. All else stays: torch's
 own backward of convolution, linear, padding, sums and average pooling is the transposed operation, and uses no biases.
 The model is never edited.
 """
@@ -38,7 +38,7 @@ _SET_DATA = torch.Tensor.data.__set__  # type: ignore[attr-defined]
 
 
 class Rectify(torch.autograd.Function):
-    """Values computed already, upwards; a rule, downwards."""
+    """Values computed already, forward; a rule, backward."""
 
     @staticmethod
     def forward(ctx: Any, forward_input: Tensor, values: tuple[Tensor], rule: Rule, is_relu: bool) -> Tensor:
@@ -60,7 +60,7 @@ class Rectify(torch.autograd.Function):
 
 
 @dataclass(frozen=True)
-class Site:
+class CallSite:
     """Where in the model a node of the autograd graph was made.
 
     ``lrn`` marks the inside of local response normalisation; ``gated`` marks a call that also used numbers computed
@@ -103,15 +103,17 @@ class Deconvnet(TorchFunctionMode):
 
     Attributes
     ----------
-    sites : dict of autograd node -> Site
+    sites : dict of autograd node -> CallSite
         Where each call's result was made; holds the nodes, so it must not outlive the graph.
     biases : dict of autograd node -> Tensor or None
         What each convolution and batch norm adds. Padding is there if it is with zeros.
     reads_values : bool
         Whether the model took numbers out of tensors that depend on the photo, so that another photo could take
-        another way through it.
-    taken_out : Site or None
+        another path through it.
+    taken_out : CallSite or None
         Where it did so by a call that gives the numbers themselves, not only a yes or no.
+    closed : bool
+        Set once all that is asked for has run: calls pass untouched from then on.
     """
 
     def __init__(
@@ -119,10 +121,11 @@ class Deconvnet(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.rule, self.unpool, self.lrn, self.activations, self.where = rule, unpool, lrn, activations, where
-        self.sites: dict[Any, Site] = {}
+        self.sites: dict[Any, CallSite] = {}
         self.biases: dict[Any, Tensor | None] = {}
         self.reads_values = False
-        self.taken_out: Site | None = None
+        self.taken_out: CallSite | None = None
+        self.closed = False
         self._outside = WeakTensorKeyDictionary()  # computed from the signal, outside the graph
         self._signals: dict[int, list[TensorWeakRef]] = {}  # by the address of their memory
 
@@ -133,6 +136,8 @@ class Deconvnet(TorchFunctionMode):
         here.append(TensorWeakRef(signal))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.closed:
+            return func(*args, **(kwargs or {}))
         # Torch takes the mode away while this method runs, so nothing here comes by a second time.
         kwargs, name = kwargs or {}, plain_name(func)
         before = [(each, _version(each)) for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
@@ -158,7 +163,7 @@ class Deconvnet(TorchFunctionMode):
         """Note that signals were changed where the graph does not have it."""
         for signal in changed:
             if signal.grad_fn is not None:
-                self.sites[signal.grad_fn] = Site(self.where()[0], function, lrn=False, gated=False, hidden=True)
+                self.sites[signal.grad_fn] = CallSite(self.where()[0], function, lrn=False, gated=False, hidden=True)
 
     def _replaced(self, func: Any, args: Any, kwargs: Any) -> Any:
         name = plain_name(func)
@@ -205,9 +210,9 @@ class Deconvnet(TorchFunctionMode):
         if not made_any and name not in _TELLING_NOTHING:
             self.reads_values = True
             if name in _TAKING_OUT and self.taken_out is None:
-                self.taken_out = Site(self.where()[0], name, lrn=False, gated=True, hidden=False)
+                self.taken_out = CallSite(self.where()[0], name, lrn=False, gated=True, hidden=False)
         if name == "register_hook" and args[0].grad_fn is not None:
-            known = self.sites.get(args[0].grad_fn, Site(self.where()[0], name, False, gated=False, hidden=False))
+            known = self.sites.get(args[0].grad_fn, CallSite(self.where()[0], name, False, gated=False, hidden=False))
             self.sites[args[0].grad_fn] = replace(known, layer=self.where()[0], hooked=True)
         changed = args[0] if name == "setitem" else outcome  # x[...] = y returns nothing
         for made in tree_leaves(changed):
@@ -222,7 +227,7 @@ class Deconvnet(TorchFunctionMode):
                 hidden = not torch.is_grad_enabled()
                 if hidden or made.grad_fn not in self.sites:
                     shown = shown_name(name, args, kwargs)
-                    self.sites[made.grad_fn] = Site(layer, shown, in_lrn, outside, hidden)
+                    self.sites[made.grad_fn] = CallSite(layer, shown, in_lrn, outside, hidden)
             elif not replaced and name not in _VALUELESS:
                 self._outside[made] = True
 
@@ -230,9 +235,9 @@ class Deconvnet(TorchFunctionMode):
         """Note the output of a layer, which an autograd function of the model's own may have made."""
         node = output.grad_fn if isinstance(output, Tensor) else None
         if node is not None and isinstance(module, nn.LocalResponseNorm):
-            self.sites[node] = Site(name, "local_response_norm", lrn=True, gated=False, hidden=False)
+            self.sites[node] = CallSite(name, "local_response_norm", lrn=True, gated=False, hidden=False)
         elif node is not None and node not in self.sites:
-            self.sites[node] = Site(name, node.name(), lrn=False, gated=False, hidden=False)
+            self.sites[node] = CallSite(name, node.name(), lrn=False, gated=False, hidden=False)
 
 
 def _read_lrn(

@@ -1,4 +1,4 @@
-"""Pass units down through windows: all units whose windows have one form together, as many as the memory allows."""
+"""Backward passes through windows: all units whose windows have one form together, as many as the memory allows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from deconvnet.geometry import Box
-from deconvnet.projection._plan import Plan, Span
+from deconvnet.projection._plan import PlanSpan, WindowPlan
 from deconvnet.projection._steps import Alignment, OneHot, WindowBatch, dense
 
 _FAST = 24 * 2**20
@@ -18,8 +18,8 @@ _FAST = 24 * 2**20
 
 
 @dataclass(frozen=True)
-class Start:
-    """Where a pass down starts.
+class BackwardStart:
+    """Where a backward pass starts.
 
     Attributes
     ----------
@@ -41,48 +41,48 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Group:
+class WindowGroup:
     """Starts whose windows have one form, with the windows of each."""
 
-    starts: list[Start]
-    rows: list[Span]
-    columns: list[Span]
+    starts: list[BackwardStart]
+    rows: list[PlanSpan]
+    columns: list[PlanSpan]
 
 
-def groups(plan: Plan, starts: Sequence[Start], memory: int) -> list[Group]:
-    """Put together what goes down together. A unit that sees padding alone is left out: it projects to nothing."""
-    by_form: dict[object, Group] = {}
+def groups(plan: WindowPlan, starts: Sequence[BackwardStart], memory: int) -> list[WindowGroup]:
+    """Group what is computed together. A unit that sees padding alone is left out: it projects to nothing."""
+    by_form: dict[object, WindowGroup] = {}
     for start in starts:
         rows, columns = plan.span(0, start.position[0]), plan.span(1, start.position[1])
         if not rows.sizes[-1] or not columns.sizes[-1]:
             continue
-        group = by_form.setdefault((rows.form, columns.form), Group([], [], []))
+        group = by_form.setdefault((rows.form, columns.form), WindowGroup([], [], []))
         group.starts.append(start)
         group.rows.append(rows)
         group.columns.append(columns)
-    parts: list[Group] = []
+    parts: list[WindowGroup] = []
     for group in by_form.values():
         size = batch(plan, group.rows[0], group.columns[0], memory)
         size = -(-len(group.starts) // -(-len(group.starts) // size))  # parts of one size: convolutions like no crumbs
         for first in range(0, len(group.starts), size):
             part = slice(first, first + size)
-            parts.append(Group(group.starts[part], group.rows[part], group.columns[part]))
+            parts.append(WindowGroup(group.starts[part], group.rows[part], group.columns[part]))
     return parts
 
 
-def batch(plan: Plan, rows: Span, columns: Span, memory: int) -> int:
-    """How many units go down at once in ``memory`` bytes; at least 1."""
+def batch(plan: WindowPlan, rows: PlanSpan, columns: PlanSpan, memory: int) -> int:
+    """How many units are computed at once in ``memory`` bytes; at least 1."""
     itemsize = plan.itemsize
     patches = [
         vertex.shape[0] * height * width * itemsize
         for vertex, height, width in zip(plan.vertices, rows.sizes, columns.sizes, strict=True)
     ]
-    # All patches of the way up and down, and working space: an index (twice 8 bytes a cell) and copies of the largest.
+    # All patches, forward and backward, and working space: an index (twice 8 bytes a cell) and copies of the largest.
     unit = 2 * sum(patches) + 8 * max(patches)
     return max(1, min(memory // unit, _FAST // max(patches)))
 
 
-def boxes(group: Group) -> list[Box]:
+def boxes(group: WindowGroup) -> list[Box]:
     """The window of pixels of each unit, inside the image."""
     return [
         Box(r.starts[-1], c.starts[-1], r.starts[-1] + r.sizes[-1], c.starts[-1] + c.sizes[-1])
@@ -90,7 +90,7 @@ def boxes(group: Group) -> list[Box]:
     ]
 
 
-def descend(plan: Plan, group: Group, like: Tensor) -> Tensor:
+def backward(plan: WindowPlan, group: WindowGroup, like: Tensor) -> Tensor:
     """The projections of a group on their windows of pixels, U x C x h x w.
 
     Parameters
@@ -101,9 +101,9 @@ def descend(plan: Plan, group: Group, like: Tensor) -> Tensor:
     """
     rows, columns = group.rows[0], group.columns[0]
 
-    def recall(number: int, which: int, fit: Alignment) -> Any:
+    def saved(number: int, which: int, fit: Alignment) -> Any:
         edge = plan.vertices[number].edges[which]
-        return edge.step.recall(places[number], places[edge.lower], fit)
+        return edge.step.saved_from_maps(places[number], places[edge.lower], fit)
 
     photos = torch.tensor([start.row for start in group.starts], device=like.device)
     tops = torch.tensor([span.starts for span in group.rows], device=like.device)
@@ -113,11 +113,11 @@ def descend(plan: Plan, group: Group, like: Tensor) -> Tensor:
         for number in range(len(plan.vertices))
     ]
     values = torch.tensor([start.value for start in group.starts], device=like.device, dtype=like.dtype)
-    return _pass_down(plan, group, values, recall)
+    return _backward(plan, group, values, saved)
 
 
-def climb_and_descend(
-    plan: Plan, group: Group, photos: Tensor, seed: float | None, inactive: bool, like: Tensor
+def forward_and_backward(
+    plan: WindowPlan, group: WindowGroup, photos: Tensor, value: float | None, inactive: bool, like: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Forward pass and projections of a group on windows alone.
 
@@ -126,10 +126,10 @@ def climb_and_descend(
     plan, group
         ``row`` of each start is that of its photo in ``photos``.
     photos : Tensor, N x C x H x W
-    seed : float or None
-        What the passes down start with; None for the unit's activation.
+    value : float or None
+        What the backward passes start with; None for the unit's activation.
     inactive : bool
-        Whether units whose activation is not above zero are passed down too.
+        Whether units whose activation is not above zero are projected too.
     like : Tensor
         Of the device and precision to work in.
 
@@ -141,8 +141,8 @@ def climb_and_descend(
 
     Notes
     -----
-    Upwards, tensors keep torch's usual memory order, because a convolution then adds in the same order as on the whole
-    map: a maximum that another cell nearly equals stays where the whole pass finds it.
+    In the forward pass, tensors keep torch's usual memory order, because a convolution then adds in the same order as
+    on the whole map: a maximum that another cell nearly equals stays where the whole pass finds it.
     """
     rows, columns = group.rows[0], group.columns[0]
     values: list[Tensor | None] = [None] * len(plan.vertices)
@@ -152,7 +152,7 @@ def climb_and_descend(
             for start, box in zip(group.starts, boxes(group), strict=True)
         ]
     ).to(like.device, like.dtype)
-    known: dict[tuple[int, int], Any] = {}
+    saved: dict[tuple[int, int], Any] = {}
     uses = plan.uses.copy()
     for number in range(len(plan.vertices) - 2, -1, -1):
         vertex = plan.vertices[number]
@@ -162,7 +162,7 @@ def climb_and_descend(
             assert below is not None
             fit = plan.fit(rows, columns, number, which)
             assert fit is not None
-            branch, known[number, which] = edge.step.up(below, fit, rows.sizes[number], columns.sizes[number])
+            branch, saved[number, which] = edge.step.forward(below, fit, rows.sizes[number], columns.sizes[number])
             branches.append(branch)
             uses[edge.lower] -= 1
             if not uses[edge.lower]:
@@ -173,14 +173,16 @@ def climb_and_descend(
     channels = torch.tensor([start.channel for start in group.starts], device=like.device)
     activations = top[:, :, 0, 0].gather(1, channels[:, None])[:, 0]
     values = []
-    starts = activations if seed is None else torch.full_like(activations, seed)
+    starts = activations if value is None else torch.full_like(activations, value)
     if not inactive:
         starts = torch.where(activations > 0, starts, 0.0)
-    return activations, _pass_down(plan, group, starts, lambda number, which, fit: known.pop((number, which)))
+    return activations, _backward(plan, group, starts, lambda number, which, fit: saved.pop((number, which)))
 
 
-def _pass_down(plan: Plan, group: Group, values: Tensor, recall: Callable[[int, int, Alignment], Any]) -> Tensor:
-    """From the units to the pixels; ``recall`` gives what an edge must know of the forward pass."""
+def _backward(
+    plan: WindowPlan, group: WindowGroup, values: Tensor, saved: Callable[[int, int, Alignment], Any]
+) -> Tensor:
+    """From the units to the pixels; ``saved`` gives what an edge must know of the forward pass."""
     rows, columns = group.rows[0], group.columns[0]
     signal: Tensor | OneHot | None = None
     channels = torch.tensor([start.channel for start in group.starts], device=values.device)
@@ -193,7 +195,7 @@ def _pass_down(plan: Plan, group: Group, values: Tensor, recall: Callable[[int, 
             fit = plan.fit(rows, columns, number, which)
             if signal is None or fit is None:
                 continue
-            passed = edge.step.down(signal, recall(number, which, fit), fit)
+            passed = edge.step.backward(signal, saved(number, which, fit), fit)
             other = signals.get(edge.lower)
             signals[edge.lower] = passed if other is None else dense(other) + dense(passed)
     if signal is None:  # rows and columns are reached by different branches: no pixel is

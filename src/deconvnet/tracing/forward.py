@@ -43,6 +43,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
                     buffer.detach_().copy_(kept[1])
 
 
+def _ignore(_module: nn.Module, _names: list[str], _inputs: Any, _output: Any) -> None:
+    """What is done with outputs once the forward pass is over."""
+
+
 class _Enough(BaseException):
     """Ends a forward pass whose remainder nobody asked for; models that catch Exception do not catch it."""
 
@@ -91,23 +95,22 @@ class ModuleRecorder:
             pass  # a module in between ended by an exception that the model caught
         return self.on_output(module, self._names[module], inputs, output)
 
-    def run(self, model: nn.Module, *inputs: Tensor) -> bool:
-        """One forward pass; False if ``on_output`` ended it by `stop`."""
+    def run(self, model: nn.Module, *inputs: Tensor) -> Any:
+        """One forward pass, after which nothing is recorded any more: what the model gives, or None after `stop`."""
         handles = [register_module_forward_pre_hook(self._enter), register_module_forward_hook(self._leave_plain)]
         handles += [module.register_forward_hook(self._leave) for module in self._hooked]
         try:
             loaned = _usable_tensors(model)
             if loaned:
-                torch.func.functional_call(model, loaned, inputs)
-            else:
-                model(*inputs)
+                return torch.func.functional_call(model, loaned, inputs)
+            return model(*inputs)
         except _Enough:
-            return False
+            return None
         finally:
             for handle in handles:
                 handle.remove()
             self._running.clear()
-        return True
+            self.on_output = _ignore  # it may hold the pass, which holds the recorder
 
     @staticmethod
     def stop() -> None:
