@@ -20,7 +20,6 @@ from .mining import mine as mine
 from .networks import Network as Network
 from .networks import build as build
 from .networks import load as load
-from .photo_projections.project import PhotoProjections as PhotoProjections
 from .photo_projections.project import project as project
 from .photo_projections.project import strongest_units as strongest_units
 from .projection import Projections as Projections

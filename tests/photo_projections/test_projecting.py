@@ -11,9 +11,9 @@ from PIL import Image
 
 import deconvnet
 from deconvnet.errors import DataError, OptionError, UnitError, UnknownNameError
+from deconvnet.figures.patches import FILL, cut_patch
 from deconvnet.geometry import Box
 from deconvnet.networks.layers import convolutions
-from deconvnet.photo_projections.patches import FILL, cut_patch
 from deconvnet.runs.files import read_arrays
 
 
@@ -30,10 +30,10 @@ def shown(small_network, photos):
 def test_one_photo_one_unit(small_network, photos, shown):
     one = deconvnet.project(small_network, photos[0], "conv5:17")
     assert len(one) == 1
-    assert one.projections.units == (shown.projections.units[1],)
-    assert (one.projections.pixels[0] == shown.projections.pixels[1]).all()
+    assert one.units == (shown.units[1],)
+    assert (one.pixels[0] == shown.pixels[1]).all()
     same = deconvnet.project(small_network, Image.fromarray(photos[0]), deconvnet.Unit("conv5", 17))
-    assert (same.projections.pixels == one.projections.pixels).all()
+    assert (same.pixels == one.pixels).all()
 
 
 def test_it_is_the_engine_on_the_preprocessed_photo(small_network, photos, shown):
@@ -41,25 +41,25 @@ def test_it_is_the_engine_on_the_preprocessed_photo(small_network, photos, shown
     for network in (small_network.module, small_network):
         plain = deconvnet.project(network, x, ["conv3:7", "conv5:17"])
         assert isinstance(plain, deconvnet.Projections)
-        assert (plain.pixels == shown.projections.pixels).all()
+        assert (plain.pixels == shown.pixels).all()
     guided = deconvnet.project(small_network, photos[0], "conv3:7", rule="guided")
-    assert (guided.projections.pixels[0] != shown.projections.pixels[0]).any()
+    assert (guided.pixels[0] != shown.pixels[0]).any()
 
 
 def test_several_photos_and_a_photo_for_each_unit(small_network, photos):
     every = deconvnet.project(small_network, photos, "conv3:7")
-    assert every.projections.photos == (0, 1)
+    assert every.photos == (0, 1)
     assert len(every.views) == 2
     paired = deconvnet.project(small_network, photos, ["conv3:7", "conv1:2"], per_photo=[1, 0])
-    assert paired.projections.photos == (1, 0)
-    assert (paired.projections.pixels[0] == every.projections.pixels[1]).all()
+    assert paired.photos == (1, 0)
+    assert (paired.pixels[0] == every.pixels[1]).all()
 
 
 def test_patch_and_projection_are_as_large_as_the_receptive_field(small_network, shown):
-    for index, box in enumerate(shown.projections.boxes):
+    for index, box in enumerate(shown.boxes):
         assert shown.patch(index).shape == (box.height, box.width, 3)
         assert shown.projection(index).shape == (3, box.height, box.width)
-    view, box = shown.views[0], shown.projections.boxes[0]
+    view, box = shown.views[0], shown.boxes[0]
     inside = box.clip(*view.shape[:2])
     cut = shown.patch(0)[inside.top - box.top :, inside.left - box.left :][: inside.height, : inside.width]
     assert (cut == view[inside.top : inside.bottom, inside.left : inside.right]).all()
@@ -83,7 +83,7 @@ def test_a_patch_is_grey_outside_the_photo():
 def test_plot_save_and_notebook_picture(small_network, photos, shown, tmp_path):
     figure = shown.plot(title="a title")
     words = {text.get_text() for text in figure.axes[0].texts}
-    assert {"a title", *map(str, shown.projections.units)} <= words
+    assert {"a title", *map(str, shown.units)} <= words
     png = shown._repr_png_()
     drawn = io.BytesIO()
     shown.plot().savefig(drawn, format="png")
@@ -91,13 +91,13 @@ def test_plot_save_and_notebook_picture(small_network, photos, shown, tmp_path):
         assert (np.asarray(ours) == np.asarray(plotted)).all()
     second = deconvnet.project(small_network, photos, ["conv3:7"], per_photo=[1])
     assert second._repr_png_().startswith(b"\x89PNG")  # nothing was projected for photo 0
-    assert repr(shown).startswith("PhotoProjections(2 projections")
+    assert repr(shown).startswith("Projections(2 projections")
     assert len(repr(shown)) < 120
     arrays = read_arrays(shown.save(tmp_path / "shown.safetensors"))
-    assert (arrays["pixels"] == shown.projections.pixels).all()
-    assert (arrays["activations"] == shown.projections.activations).all()
+    assert (arrays["pixels"] == shown.pixels).all()
+    assert (arrays["activations"] == shown.activations).all()
     assert (arrays["views"][0] == shown.views[0]).all()
-    assert arrays["boxes"].tolist() == [list(box) for box in shown.projections.boxes]
+    assert arrays["boxes"].tolist() == [list(box) for box in shown.boxes]
 
 
 def test_plot_refuses_a_photo_that_is_not_there(small_network, photos, shown):

@@ -225,7 +225,7 @@ class Spread(nn.Module):
 )
 def test_a_box_holds_all_that_a_unit_sees(model: nn.Module, unit: str) -> None:
     found = project(model, photos(), [unit], seed="one", inactive="project")
-    assert np.count_nonzero(found.crop(0)) == np.count_nonzero(found.pixels)
+    assert np.count_nonzero(found.projection(0)) == np.count_nonzero(found.pixels)
 
 
 def test_a_pixel_that_overflows_is_refused_also_outside_the_window() -> None:

@@ -123,13 +123,13 @@ def test_boxes_and_crops() -> None:
     for index in (0, 1, 2, 3):
         box = found.boxes[index]
         assert box is not None
-        crop = found.crop(index)
+        crop = found.projection(index)
         assert crop.shape == (2, box.height, box.width)
         # Nothing of the projection lies outside the receptive field.
         assert np.isclose(np.abs(crop).sum(), np.abs(found.pixels[index]).sum())
-    assert not found.crop(0)[:, 0].any()
-    assert not found.crop(0)[:, :, 0].any()
-    assert np.array_equal(found.crop(0)[:, 1:, 1:], found.pixels[0][:, :4, :4])
+    assert not found.projection(0)[:, 0].any()
+    assert not found.projection(0)[:, :, 0].any()
+    assert np.array_equal(found.projection(0)[:, 1:, 1:], found.pixels[0][:, :4, :4])
 
 
 def test_what_was_done_is_recorded() -> None:

@@ -35,34 +35,35 @@ def project(
     from deconvnet.errors import ModelError, OptionError
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
-    from deconvnet.photo_projections import project as projecting
+    from deconvnet.networks.layers import convolutions
+    from deconvnet.photo_projections.project import prepare
+    from deconvnet.runs import Unit
     from deconvnet.terminal.outputs import check_picture
 
     if unit and layer:
         raise OptionError("give --unit for single units or --layer for the strongest maps of layers, not both.")
+    if top < 1:
+        raise OptionError(f"top must be at least 1, not {top}.")
     check_picture(out, photo)
+    units = [Unit.parse(one) for one in unit or ()]
     found = load(network, weights)
     pixels = read_photo(photo)
-    probabilities = found.probabilities([pixels])[0]
-    best = int(probabilities.argmax()) if found.classes else None
-    if unit:
-        units: list = list(unit)
-    else:
-        layers = layer or projecting.convolutions(found)[-1:]
-        if not layers:
-            raise ModelError(f"{network} has no convolutional layer that ran: name a layer with --layer.")
-        units = projecting.strongest_units(found, found.view(pixels), layers, top)
-        if not units:
-            raise OptionError(f"no map of {', '.join(layers)} is active in {photo}: choose another layer.")
-    shown = projecting.project(found, [pixels], units, rule=rule, unpool=unpool, lrn=lrn, activations=nonlinearities)
-    assert isinstance(shown, projecting.PhotoProjections)
-    title = f"{found.title} · {photo.name}" + (
-        "" if best is None else f" · {found.classes[best]} {probabilities[best]:.0%}"
-    )
+    layers = list(dict.fromkeys([one.layer for one in units] or layer or convolutions(found)[-1:]))
+    if not layers:
+        raise ModelError(f"{network} has no convolutional layer that ran: name a layer with --layer.")
+    prepared = prepare(found, pixels, layers, rule=rule, unpool=unpool, lrn=lrn, activations=nonlinearities)
+    units = units or [one for name in layers for one in prepared.strongest(name, top)]
+    if not units:
+        raise OptionError(f"no map of {', '.join(layers)} is active in {photo}: choose another layer.")
+    shown = prepared.project(units)
+    guess = None
+    if found.classes:
+        probabilities = found.probabilities_of(prepared.output)[0]
+        guess = found.classes[int(probabilities.argmax())], float(probabilities.max())
+    title = f"{found.title} · {photo.name}" + ("" if guess is None else f" · {guess[0]} {guess[1]:.0%}")
     save_figure(shown.plot(title=title), out)
-    p = shown.projections
-    for i, one in enumerate(p.units):
-        note = "" if p.active[i] else "  not active: it projects to nothing"
-        typer.echo(f"{one!s:20} activation {float(p.activations[i]):9.4f}{note}")
-    said = "" if best is None else f"{found.title} says {found.classes[best]} ({probabilities[best]:.1%}). "
+    for i, one in enumerate(shown.units):
+        note = "" if shown.active[i] else "  not active: it projects to nothing"
+        typer.echo(f"{one!s:20} activation {float(shown.activations[i]):9.4f}{note}")
+    said = "" if guess is None else f"{found.title} says {guess[0]} ({guess[1]:.1%}). "
     typer.echo(f"{said}The picture is in {out}.")

@@ -111,8 +111,14 @@ class Network:
         if not photos or not self.classes:
             return np.zeros((len(photos), len(self.classes)), np.float32)
         if not ten_crops:
-            return self.module(p(photos)).softmax(1).numpy()
+            return self.probabilities_of(self.module(p(photos)))
         return np.stack([self.module(p.tensor(p.ten_crops(photo))).softmax(1).mean(0).numpy() for photo in photos])
+
+    def probabilities_of(self, scores: Tensor) -> npt.NDArray[np.float32]:
+        """Class probabilities (N, classes) of what the module gave, for callers that have run it already."""
+        if not self.classes:
+            return np.zeros((len(scores), 0), np.float32)
+        return scores.detach().softmax(1).cpu().numpy()
 
     def layers(self) -> tuple[LayerRow, ...]:
         """The table of a built-in network's layers; for any network see :mod:`deconvnet.networks.layers`.

@@ -2,139 +2,46 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from torch import Tensor, nn
 
 from deconvnet.errors import DataError, OptionError
-from deconvnet.figures import ProjectionRow, projection_panel
-from deconvnet.geometry import Box
 from deconvnet.mining import mine
 from deconvnet.networks import Network
 from deconvnet.networks.layers import check_layers
-from deconvnet.networks.layers import convolutions as convolutions
 from deconvnet.networks.preprocessing import Photo
-from deconvnet.photo_projections.patches import cut_patch
-from deconvnet.projection import Projections
+from deconvnet.projection import PreparedProjection, Projections, Rule
+from deconvnet.projection import prepare as prepare_tensor
 from deconvnet.projection import project as project_tensor
 from deconvnet.runs import Unit
-from deconvnet.runs.files import write_arrays
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from torch import Tensor, nn
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class PhotoProjections:
-    """Projections of units together with the photos that they were projected for; a notebook shows its plot.
-
-    Attributes
-    ----------
-    projections : Projections
-        Units, activations, receptive fields and pixels.
-    views : tuple of ndarray of uint8, (H, W, 3)
-        The pixels that the network saw, one for each photo.
-    """
-
-    projections: Projections
-    views: tuple[npt.NDArray[np.uint8], ...]
-
-    def __len__(self) -> int:
-        return len(self.projections)
-
-    def __repr__(self) -> str:
-        units = [str(unit) for unit in self.projections.units]
-        shown = ", ".join(units[:4]) + (", ..." if len(units) > 4 else "")
-        return f"PhotoProjections({len(units)} projections, {len(self.views)} photos: {shown})"
-
-    def _repr_png_(self) -> bytes:
-        """The plot of the first photo as PNG, for notebooks."""
-        picture = io.BytesIO()
-        self.plot(self.projections.photos[0]).savefig(picture, format="png")
-        return picture.getvalue()
-
-    def projection(self, index: int) -> npt.NDArray[np.floating]:
-        """A projection cut to its receptive field, float (C, h, w)."""
-        return self.projections.crop(index)
-
-    def patch(self, index: int) -> npt.NDArray[np.uint8]:
-        """What the unit saw, uint8 (h, w, 3), mid-grey outside the photo."""
-        return cut_patch(self.views[self.projections.photos[index]], self.projections.boxes[index])
-
-    def plot(self, photo: int = 0, title: str | None = None) -> Figure:
-        """Projection and patch side by side for every unit of one photo, with the receptive field marked.
-
-        Parameters
-        ----------
-        photo : int
-            Which photo, from 0.
-        title : str, optional
-            A line above the figure.
-
-        Raises
-        ------
-        OptionError
-            If no unit was projected for that photo.
-        """
-        if not 0 <= photo < len(self.views):
-            raise OptionError(f"there is no photo {photo}: the {len(self.views)} photos count from 0.")
-        p = self.projections
-        height, width = self.views[photo].shape[:2]
-        rows = [
-            ProjectionRow(
-                p.units[i],
-                float(p.activations[i]),
-                p.boxes[i] or Box(0, 0, height, width),
-                self.projection(i),
-                self.patch(i),
-            )
-            for i in range(len(self))
-            if p.photos[i] == photo
-        ]
-        if not rows:
-            raise OptionError(f"no unit was projected for photo {photo}: ask for one of {sorted(set(p.photos))}.")
-        return projection_panel(self.views[photo], rows, title)
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write pixels, activations, boxes and views as arrays (safetensors), addresses and settings as metadata."""
-        p = self.projections
-        write_arrays(
-            path,
-            {
-                "pixels": p.pixels,
-                "activations": p.activations,
-                "photos": np.array(p.photos, np.int64),
-                "boxes": np.array([tuple(b) if b else (0, 0, *p.pixels.shape[2:]) for b in p.boxes], np.int64),
-                "views": np.stack(self.views),
-            },
-            {
-                "units": " ".join(str(unit) for unit in p.units),
-                "rule": p.rule,
-                "unpool": p.unpool,
-                "lrn": p.lrn,
-                "seed": p.seed,
-                "activation_policy": p.activation_policy,
-                "inactive": p.inactive,
-            },
-        )
-        return Path(path)
+Photos = Sequence[Photo] | Photo | Tensor | Sequence[Tensor]
 
 
 def project(
     network: Network | nn.Module,
-    photos: Sequence[Photo] | Photo | Tensor | Sequence[Tensor],
+    photos: Photos,
     units: Sequence[Unit | str] | Unit | str,
-    **options: Any,
-) -> PhotoProjections | Projections:
+    *,
+    per_photo: Sequence[int] | None = None,
+    onto: int = 0,
+    rule: str | Rule = "deconvnet",
+    unpool: str = "sum",
+    lrn: str = "identity",
+    start: str | float = "activation",
+    activations: str = "refuse",
+    inactive: str = "nothing",
+    batch_size: int = 32,
+    windows: bool = True,
+    memory: int = 2**30,
+) -> Projections:
     """Project units of a network to pixel space with a deconvnet.
 
     Parameters
@@ -146,16 +53,17 @@ def project(
         whose input is at hand): its input, a float tensor (N, C, H, W); several tensors if it takes several.
     units : unit or sequence of units
         Addresses such as ``"conv5:17"`` (the map's strongest position) or ``"conv5:17@6,4"``.
-    **options
-        ``rule``, ``unpool``, ``lrn``, ``seed``, ``inactive``, ``photos`` and the others of
-        :func:`deconvnet.projection.project` (``per_photo`` for its ``photos``).
+    per_photo : sequence of int, optional
+        Unit i is projected for photo ``per_photo[i]`` alone; each unit for each photo unless given.
+    start : {"activation", "one"} or 1.0
+        The value that the backward pass starts from: the unit's activation, or 1.
+    onto, rule, unpool, lrn, activations, inactive, batch_size, windows, memory
+        See :func:`deconvnet.projection.project`.
 
     Returns
     -------
-    PhotoProjections
-        For photos; has ``plot()`` and ``save()``.
     Projections
-        For a tensor.
+        Of photos, it has ``views`` and draws itself: ``plot()``, ``patch(i)``.
 
     Raises
     ------
@@ -166,22 +74,82 @@ def project(
     OptionError
         If an option is outside its range.
     """
-    wanted = [units] if isinstance(units, Unit | str) else list(units)
-    if "per_photo" in options:
-        options["photos"] = options.pop("per_photo")
-    if _are_tensors(photos):  # also for a Network: its preprocessed input
-        inputs: Any = photos
-        return project_tensor(network.module if isinstance(network, Network) else network, inputs, wanted, **options)
-    if not isinstance(network, Network):
-        raise OptionError("a plain module takes a float tensor (N, C, H, W); photos need a network of deconvnet.load.")
-    several: list[Any] = list(photos) if isinstance(photos, list | tuple) else [photos]
-    if not several:
-        raise DataError("there is no photo to project for: give at least one.")
-    for photo in several:
-        _check_photo(photo)
-    views = tuple(network.view(photo) for photo in several)
-    found = project_tensor(network.module, network.preprocessing.tensor(views), wanted, **options)
-    return PhotoProjections(found, views)
+    given = _NetworkInput.of(network, photos, "project for")
+    found = project_tensor(
+        given.module,
+        given.tensors,
+        [units] if isinstance(units, Unit | str) else list(units),
+        photos=per_photo,
+        onto=onto,
+        rule=rule,
+        unpool=unpool,
+        lrn=lrn,
+        seed=start,
+        activations=activations,
+        inactive=inactive,
+        batch_size=batch_size,
+        windows=windows,
+        memory=memory,
+    )
+    return replace(found, views=given.views)
+
+
+def prepare(
+    network: Network | nn.Module,
+    photos: Photos,
+    layers: Sequence[str],
+    *,
+    onto: int = 0,
+    rule: str | Rule = "deconvnet",
+    unpool: str = "sum",
+    lrn: str = "identity",
+    start: str | float = "activation",
+    activations: str = "refuse",
+    inactive: str = "nothing",
+    batch_size: int = 32,
+    windows: bool = True,
+    memory: int = 2**30,
+) -> PreparedProjection:
+    """Pass photos through a network once: what it answers, its strongest units and their projections come from that.
+
+    Parameters
+    ----------
+    network, photos, start
+        As for `project`.
+    layers : sequence of str
+        The layers whose units can be asked for.
+    onto, rule, unpool, lrn, activations, inactive, batch_size, windows, memory
+        See :func:`deconvnet.projection.prepare`.
+
+    Returns
+    -------
+    PreparedProjection
+        ``output``, ``outputs[layer]``, ``strongest(layer, count)``, ``project(units)``; of photos also ``views``.
+
+    Raises
+    ------
+    UnknownNameError, ModelError, DataError, OptionError
+        As `project`.
+    """
+    given = _NetworkInput.of(network, photos, "prepare")
+    if isinstance(network, Network):
+        check_layers(network, [layers] if isinstance(layers, str) else layers)
+    found = prepare_tensor(
+        given.module,
+        given.tensors,
+        layers,
+        onto=onto,
+        rule=rule,
+        unpool=unpool,
+        lrn=lrn,
+        seed=start,
+        activations=activations,
+        inactive=inactive,
+        batch_size=batch_size,
+        windows=windows,
+        memory=memory,
+    )
+    return replace(found, views=given.views)
 
 
 def strongest_units(
@@ -227,6 +195,33 @@ def strongest_units(
             row, column = (int(c) for c in found.positions[channel, 0])
             units.append(Unit(layer, int(channel), (row, column) if found.spatial else None))
     return units
+
+
+@dataclass(frozen=True)
+class _NetworkInput:
+    """A module and its input tensors, with the views that they were made of; none where tensors were given."""
+
+    module: nn.Module
+    tensors: Any
+    views: tuple[npt.NDArray[np.uint8], ...]
+
+    @classmethod
+    def of(cls, network: Network | nn.Module, photos: Photos, verb: str) -> _NetworkInput:
+        """Photos resized and preprocessed, each once; tensors as they are. ``verb`` is for the refusal."""
+        module = network.module if isinstance(network, Network) else network
+        if _are_tensors(photos):  # also for a Network: its preprocessed input
+            return cls(module, photos, ())
+        if not isinstance(network, Network):
+            raise OptionError(
+                "a plain module takes a float tensor (N, C, H, W); photos need a network of deconvnet.load."
+            )
+        several: list[Any] = list(photos) if isinstance(photos, list | tuple) else [photos]
+        if not several:
+            raise DataError(f"there is no photo to {verb}: give at least one.")
+        for photo in several:
+            _check_photo(photo)
+        views = tuple(network.view(photo) for photo in several)
+        return cls(module, network.preprocessing.tensor(views), views)
 
 
 def _are_tensors(photos: object) -> bool:

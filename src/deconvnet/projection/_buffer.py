@@ -85,7 +85,9 @@ class ProjectionBuffer:
         for start, crop, window in zip(group.starts, self.as_array(signal), windows_of(group), strict=True):
             self.draw(start.index, crop, window)
 
-    def projections(self, jobs: list[Job], settings: ProjectionSettings, onto: int) -> Projections:
+    def projections(
+        self, jobs: list[Job], settings: ProjectionSettings, onto: int, views: tuple[NDArray[np.uint8], ...] = ()
+    ) -> Projections:
         """The finished result."""
         return Projections(
             units=tuple(self.units[index] for index in range(len(jobs))),
@@ -106,4 +108,5 @@ class ProjectionBuffer:
             activation_policy=settings.activations,
             inactive=settings.inactive,
             onto=onto,
+            views=views,
         )

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -112,6 +113,8 @@ class PreparedProjection:
         How many.
     layers : tuple of str
         The layers whose units can be asked for, in the order in which they ran.
+    views : tuple of uint8 array (H, W, 3)
+        The pixels that the network saw, one for each photo; empty where the network was given tensors.
     """
 
     _passes: tuple[ForwardPass, ...]
@@ -122,6 +125,7 @@ class PreparedProjection:
     _onto: int
     _dtype: torch.dtype
     _device: torch.device
+    views: tuple[npt.NDArray[np.uint8], ...] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -222,7 +226,7 @@ class PreparedProjection:
             for each in self._passes:
                 for layer in self.layers:
                     project_layer(each, layer, self._fields[layer], jobs, places, self._settings, buffer)
-        return buffer.projections(jobs, self._settings, self._onto)
+        return buffer.projections(jobs, self._settings, self._onto, self.views)
 
 
 def strongest_of(layer: str, values: Tensor, count: int, *, active: bool) -> list[Unit]:

@@ -111,9 +111,9 @@ def test_projections_and_curves_one_unit_at_a_time(snapshots, photos, found) -> 
             unit = f"{layer}:{channel}@{row},{column}"
             tensor = network.preprocess([photo])
             shown = deconvnet.project(network, tensor, unit, **more)
-            return shown.crop(0) if layer == "conv2" else shown.pixels[0]
+            return shown.projection(0) if layer == "conv2" else shown.pixels[0]
 
-        once = {"seed": "one", "inactive": "project"}
+        once = {"start": "one", "inactive": "project"}
         for k, channel in enumerate(each.compared):
             if not each.active[:, channel].all():
                 continue

@@ -33,7 +33,7 @@ def test_the_record_says_what_the_engine_says(small_network, photo, tmp_path):
     assert record["photos"][0]["source"] == "me"
     plain = deconvnet.project(small_network, photo.pixels, list(result.units), unpool="place")
     for i, entry in enumerate(layer["maps"]):
-        assert entry["activation"] == pytest.approx(float(plain.projections.activations[i]))
+        assert entry["activation"] == pytest.approx(float(plain.activations[i]))
         name = entry["projection"].removesuffix(".png")
         assert (run.image(name) == display(plain.projection(i))).all()
         assert (run.image(entry["patch"].removesuffix(".png")) == plain.patch(i)).all()

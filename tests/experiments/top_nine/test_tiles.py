@@ -16,7 +16,6 @@ from deconvnet.experiments.top_nine.tiles_record import Tiles, tile_name
 from deconvnet.figures.display import display
 from deconvnet.figures.tiles import shrink
 from deconvnet.mining.record import TopActivations
-from deconvnet.photo_projections.project import PhotoProjections
 from deconvnet.runs import Run, Unit
 
 
@@ -48,7 +47,6 @@ def test_tiles_show_what_projecting_one_by_one_shows(drawn, small_network):
             units = [Unit(layer, channel, w.position) for w in winners]
             pixels = [photos.read(w.photo) for w in winners]
             shown = deconvnet.project(small_network, pixels, units, per_photo=range(len(units)))
-            assert isinstance(shown, PhotoProjections)
             left = tiles.cells(drawn, layer, channel, "projections")
             right = tiles.cells(drawn, layer, channel, "patches")
             assert len(left) == len(right) == len(winners)

@@ -29,7 +29,6 @@ from deconvnet.mining import mine
 from deconvnet.networks import Network
 from deconvnet.networks.layers import layer_rows
 from deconvnet.photo_projections.project import project
-from deconvnet.projection import Projections
 from deconvnet.runs import Run, Unit
 
 if TYPE_CHECKING:
@@ -267,8 +266,7 @@ def _second_layer(
         shown = project(network, batch, units, per_photo=[kept.index(i) for i in of], activations="gradient")
     except ModelError:  # a step through which there is no deconvnet: the rest of the diagnosis stands
         return "", *nothing
-    assert isinstance(shown, Projections)
-    crops = [shown.crop(i) for i in range(len(shown))]
+    crops = [shown.projection(i) for i in range(len(shown))]
     height, width = (max(crop.shape[axis] for crop in crops) for axis in (1, 2))
     pictures = np.zeros((len(crops), 3, height, width), np.float32)
     for picture, crop in zip(pictures, crops, strict=True):

@@ -13,10 +13,10 @@ from torch import nn
 
 from deconvnet.errors import OptionError
 from deconvnet.experiments.evolution.record import LayerEvolution
+from deconvnet.figures.patches import cut_patch
 from deconvnet.geometry import Box
 from deconvnet.mining.record import LayerTop
 from deconvnet.networks import Network
-from deconvnet.photo_projections.patches import cut_patch
 from deconvnet.photo_projections.project import project
 from deconvnet.projection import Projections
 from deconvnet.runs import Unit
@@ -80,10 +80,9 @@ class SnapshotProjector:
         which = [kept.index(photo) for photo in photos]
         network = self.networks[snapshot]
         batch = network.preprocessing.tensor(views)
-        found = project(network, batch, list(units), per_photo=which, seed="one", inactive="project", **self.settings)
-        assert isinstance(found, Projections)
+        found = project(network, batch, list(units), per_photo=which, start="one", inactive="project", **self.settings)
         boxes = _boxes(found)
-        pictures = [found.crop(i) if boxes[i] else found.pixels[i] for i in range(len(found))]
+        pictures = [found.projection(i) if boxes[i] else found.pixels[i] for i in range(len(found))]
         patches = [cut_patch(views[which[i]], boxes[i]) for i in range(len(found))]
         return SnapshotDrawing(np.stack(pictures).astype(np.float32), found.activations, np.stack(patches))
 

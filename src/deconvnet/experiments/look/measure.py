@@ -18,7 +18,7 @@ from deconvnet.errors import DataError, OptionError
 from deconvnet.figures import display, display_scale, filters_image
 from deconvnet.networks import Network
 from deconvnet.networks.layers import check_layers, convolutions, layer_rows
-from deconvnet.photo_projections.project import PhotoProjections, project, strongest_units
+from deconvnet.photo_projections.project import prepare
 from deconvnet.projection import Projections
 from deconvnet.runs import Run, Unit
 
@@ -55,7 +55,7 @@ class LookResult:
         The strongest maps, layer by layer, each at its strongest position; only active ones.
     view : ndarray of uint8, (H, W, 3)
         The pixels that the network saw.
-    projections : PhotoProjections or None
+    projections : Projections or None
         Of these units; ``None`` if no map is active.
     """
 
@@ -63,7 +63,7 @@ class LookResult:
     predictions: list[tuple[str, float]]
     units: tuple[Unit, ...]
     view: npt.NDArray[np.uint8]
-    projections: PhotoProjections | None
+    projections: Projections | None
 
 
 @dataclass
@@ -126,7 +126,7 @@ def look(
     check_layers(network, layers)
     if top < 1:
         raise OptionError(f"top must be at least 1, not {top}.")
-    rules = {"rule": rule, "unpool": unpool, "lrn": lrn, "activations": activations}
+    rules: dict[str, Any] = {"rule": rule, "unpool": unpool, "lrn": lrn, "activations": activations}
     settings = {**rules, "top": top, "layers": layers}
     inputs = {"network": network.name, "card": dict(network.card)}
     fields = {row.name: row.receptive_field for row in layer_rows(network) if row.name in layers}
@@ -186,15 +186,17 @@ def _accuracy(card: Mapping[str, Any]) -> str:
     return f"top-1 {top1:.1%}, mean over classes {per_class:.1%}, on {count} held-out photos"
 
 
-def _look_at(network: Network, photo: LookPhoto, layers: list[str], top: int, rules: dict[str, str]) -> LookResult:
-    probabilities = network.probabilities([photo.pixels])[0]
-    best = np.argsort(-probabilities, kind="stable")[:5]
-    view = network.view(photo.pixels)
-    units = strongest_units(network, view, layers, top)
-    projections = project(network, [photo.pixels], units, **rules) if units else None
-    assert not isinstance(projections, Projections)  # it was given a photo, not a tensor
-    predictions = [(network.classes[i], float(probabilities[i])) for i in best]
-    return LookResult(photo, predictions, tuple(units), view, projections)
+def _look_at(network: Network, photo: LookPhoto, layers: list[str], top: int, rules: dict[str, Any]) -> LookResult:
+    """What is seen in one photo: one resize and one forward pass."""
+    prepared = prepare(network, photo.pixels, layers, **rules)
+    predictions: list[tuple[str, float]] = []
+    if network.classes:
+        probabilities = network.probabilities_of(prepared.output)[0]
+        best = np.argsort(-probabilities, kind="stable")[:5]
+        predictions = [(network.classes[i], float(probabilities[i])) for i in best]
+    units = tuple(unit for layer in layers for unit in prepared.strongest(layer, top))
+    projections = prepared.project(units) if units else None
+    return LookResult(photo, predictions, units, prepared.views[0], projections)
 
 
 def _spread(layers: list[str]) -> list[str]:
@@ -217,18 +219,17 @@ def _save_photo(
     run.save_image(base, view)
     entries: dict[str, list[dict[str, Any]]] = {layer: [] for layer in layers}
     shown = result.projections
-    for i, unit in enumerate(shown.projections.units if shown is not None else ()):
+    for i, unit in enumerate(shown.units if shown is not None else ()):
         assert shown is not None
-        p = shown.projections
         name = f"{base}-{unit.layer}-{unit.channel:04d}"
         projection, patch = shown.projection(i), shown.patch(i)
         run.save_image(f"{name}-projection", display(projection))
         run.save_image(f"{name}-patch", patch)
-        box = p.boxes[i] or (0, 0, *view.shape[:2])
+        box = shown.boxes[i] or (0, 0, *view.shape[:2])
         entries[unit.layer].append(
             {
                 "unit": str(unit),
-                "activation": float(p.activations[i]),
+                "activation": float(shown.activations[i]),
                 "box": list(box),
                 "projection": f"{name}-projection.png",
                 "patch": f"{name}-patch.png",

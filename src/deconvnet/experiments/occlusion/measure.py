@@ -36,7 +36,7 @@ from deconvnet.networks.classes import class_index
 from deconvnet.networks.layers import check_layers, convolutions
 from deconvnet.networks.preprocessing import Photo
 from deconvnet.perturbations.fills import make_fill
-from deconvnet.photo_projections.project import PhotoProjections, project
+from deconvnet.photo_projections.project import project
 from deconvnet.reopening import reopen
 from deconvnet.runs import Run, Unit
 from deconvnet.runs.results import NotebookFigure
@@ -452,19 +452,17 @@ def _projections(
         )
     except DeconvnetError as error:
         return (), str(error)
-    assert isinstance(shown, PhotoProjections)
-    p = shown.projections
-    if not p.active[0]:
+    if not shown.active[0]:
         return (), f"{unit} is not active in this photo."
     return tuple(
         ProjectionRecord(
             chosen[i][0],
-            p.units[i],
-            float(p.activations[i]),
-            p.boxes[i] or Box(0, 0, *p.image[1:]),
+            shown.units[i],
+            float(shown.activations[i]),
+            shown.boxes[i] or Box(0, 0, *shown.image[1:]),
             shown.projection(i).astype(np.float32),
         )
-        for i in range(len(p))
+        for i in range(len(shown))
     ), ""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from deconvnet.experiments.top_nine.tiles import write_tiles as write_tiles
 from deconvnet.experiments.top_nine.tiles_record import Tiles, tile_name
 from deconvnet.mining.record import LayerTop, TopActivations
 from deconvnet.networks import Network
-from deconvnet.photo_projections.project import PhotoProjections, project
+from deconvnet.photo_projections.project import project
 from deconvnet.reopening import PhotosGone, reopen
 from deconvnet.runs import Run, Unit
 
@@ -150,7 +150,7 @@ def _block(
     layer: str,
     channel: int,
     drawn: list[tuple[int, tuple[int, int] | None]],
-    settings: dict[str, str],
+    settings: dict[str, Any],
     classes: Sequence[str],
 ) -> TopBlock:
     if not drawn:
@@ -159,7 +159,6 @@ def _block(
     pixels = [photos.read(photo) for photo, _ in drawn]
     units = [Unit(layer, channel, position) for _, position in drawn]
     shown = project(network, pixels, units, per_photo=range(len(units)), **settings)
-    assert isinstance(shown, PhotoProjections)
     return TopBlock(
         f"{layer}:{channel}",
         [shown.projection(i) for i in range(len(shown))],

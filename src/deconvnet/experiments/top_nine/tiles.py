@@ -19,10 +19,10 @@ from deconvnet.errors import OptionError, RunError
 from deconvnet.experiments.top_nine.measure import ahead
 from deconvnet.experiments.top_nine.tiles_record import SIDE, Tiles, tile_name
 from deconvnet.figures.display import display
+from deconvnet.figures.patches import cut_patch
 from deconvnet.figures.tiles import shrink, tile
 from deconvnet.mining.record import LayerTop, TopActivations
 from deconvnet.networks import Network
-from deconvnet.photo_projections.patches import cut_patch
 from deconvnet.projection import Projections
 from deconvnet.projection import project as project_tensor
 from deconvnet.reopening import reopen
@@ -195,7 +195,7 @@ def _block(network: Network, photos: Photos, winners: list[_Cell]) -> _Block:
 
 def _draw(run: Run, found: Projections, block: _Block, first: int, end: int, cell: int) -> None:
     """The two pictures of one map; the patches come last, so that a map with both is whole."""
-    projections = [shrink(display(found.crop(index)), cell) for index in range(first, end)]
+    projections = [shrink(display(found.projection(index)), cell) for index in range(first, end)]
     patches = [
         shrink(cut_patch(block.views[block.place[block.winners[index].photo]], found.boxes[index]), cell)
         for index in range(first, end)
