@@ -5,6 +5,7 @@ from pathlib import Path
 import deconvnet
 from deconvnet.experiments.occlusion import occlude
 from deconvnet.figures import filters_picture, save_figure
+from deconvnet.photo_projections.project import prepare
 
 OUT = Path("docs/images")
 
@@ -16,8 +17,8 @@ def main() -> None:
     samples = {sample.name: sample for sample in deconvnet.sample_photos()}
     for name in ("chelsea",):
         photo = samples[name].pixels
-        units = deconvnet.strongest_units(network, network.view(photo), ["conv2", "conv3", "conv5"], top=2)
-        shown = deconvnet.project(network, [photo], units)
+        prepared = prepare(network, photo, ["conv2", "conv3", "conv5"])
+        shown = prepared.project([unit for layer in prepared.layers for unit in prepared.strongest(layer, 2)])
         save_figure(shown.plot(title=f"{name}, {samples[name].source}"), OUT / f"{name}.png")
     covered = occlude(network, [("coffee", samples["coffee"].pixels)], fills=["mean", "blur"])
     save_figure(covered.plot(), OUT / "occlusion.png")
