@@ -37,10 +37,10 @@ _PLAIN = [  # classes of plain values that training scripts save beside tensors;
     pathlib.PurePosixPath,
     np.dtype,
     np.ndarray,
-    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
-    (np._core.multiarray._reconstruct, "numpy._core.multiarray._reconstruct"),
-    (np._core.multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
+    (np.float64().__reduce__()[0], "numpy._core.multiarray.scalar"),
+    (np.float64().__reduce__()[0], "numpy.core.multiarray.scalar"),
+    (np.zeros(0).__reduce__()[0], "numpy._core.multiarray._reconstruct"),
+    (np.zeros(0).__reduce__()[0], "numpy.core.multiarray._reconstruct"),
     *(type(np.dtype(kind)) for kind in "?bBhHiIqQefd"),
 ]
 
