@@ -374,6 +374,23 @@ def test_a_full_disk_loses_at_most_an_epoch(folder: Path, tmp_path: Path) -> Non
     assert run.manifest["finished"]
 
 
+def test_batch_normalisation_is_folded_and_a_killed_run_goes_on(folder: Path, tmp_path: Path) -> None:
+    plan = replace(TWO_STAGES, batch_norm=True, first_layer_start=0.2, watched=3, optimizer="sgd", nesterov=True)
+
+    def interrupt(step) -> None:  # type: ignore[no-untyped-def]
+        if step.epoch == 4:
+            raise KeyboardInterrupt
+
+    train(plan, material(folder), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(plan, material(folder), tmp_path / "killed", watcher=Watcher(step=interrupt))
+    train(plan, material(folder), tmp_path / "killed", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    network = load(str(tmp_path / "whole" / "network.safetensors"))
+    assert not any("_bn" in name for name in network.module.state_dict())
+    assert network.card["held_out_photos"] > 3
+
+
 def test_resampled_fc6_responds_alike_to_constant_maps() -> None:
     """Sizes 64, 96, 128 and 224 px end in maps of 1, 2, 3 and 6 cells."""
     torch.manual_seed(0)

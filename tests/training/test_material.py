@@ -55,6 +55,35 @@ def test_split_is_by_class_whole_and_repeatable(folder: Path) -> None:
                for i, name in enumerate(first.names(np.arange(20))))  # fmt: skip
 
 
+def test_a_split_by_folders_is_used_as_it_is(tmp_path: Path) -> None:
+    write_pieces(tmp_path / "photos" / "train", count=6)
+    write_pieces(tmp_path / "photos" / "val", count=2)
+    found = PhotoMaterial(open_photos(tmp_path / "photos"), 0.5, seed=0)
+    assert found.classes == ("chelsea", "coffee")
+    assert {name.split("/")[0] for name in found.names(found.train)} == {"train"}
+    assert {name.split("/")[0] for name in found.names(found.held_out)} == {"val"}
+    assert np.bincount(found.labels[found.train]).tolist() == [6, 6]
+    assert np.bincount(found.labels[found.held_out]).tolist() == [2, 2]
+    assert all(found.classes[found.labels[i]] == name.split("/")[1]
+               for i, name in enumerate(found.names(np.arange(16))))  # fmt: skip
+
+
+def test_a_class_without_training_photos_is_told(tmp_path: Path) -> None:
+    write_pieces(tmp_path / "photos" / "train", count=2, names=("coffee",))
+    write_pieces(tmp_path / "photos" / "test", count=2)
+    with pytest.raises(DataError, match="no training photo of class 'chelsea'"):
+        PhotoMaterial(open_photos(tmp_path / "photos"), 0.5, seed=0)
+
+
+def test_small_photos_stay_small_where_crops_are_resized(folder: Path) -> None:
+    found = PhotoMaterial(open_photos(folder), 0.2, seed=0)
+    found.decode(120, lambda done, total: None, enlarge=False)
+    assert {photo.shape for photo in found._pixels.values()} == {(80, 90, 3)}
+    assert found.batch(found.train[:2], 96, Augmentation(), np.random.default_rng(0)).shape == (2, 96, 96, 3)
+    found.decode(40, lambda done, total: None, enlarge=False)
+    assert {photo.shape for photo in found._pixels.values()} == {(40, 45, 3)}
+
+
 def test_damaged_photos_are_skipped_and_named_once(folder: Path) -> None:
     probe = PhotoMaterial(open_photos(folder), 0.2, seed=0)
     bad_train, bad_held = probe.names(probe.train)[3], probe.names(probe.held_out)[1]

@@ -5,7 +5,7 @@ from deconvnet.data.mnist import Mnist, load_mnist
 from deconvnet.data.opening import open_photos
 from deconvnet.data.photos import Photos, UnreadablePhoto, read_many
 from deconvnet.data.samples import SamplePhoto, sample_photos
-from deconvnet.data.splits import split
+from deconvnet.data.splits import split, split_by_folders
 
 __all__ = [
     "Mnist",
@@ -18,4 +18,5 @@ __all__ = [
     "read_photo",
     "sample_photos",
     "split",
+    "split_by_folders",
 ]

@@ -1,13 +1,17 @@
-"""A random split of photos into a training and a held-out set, class by class."""
+"""Splits of photos into a training and a held-out set: at random, class by class, or as their folders say."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deconvnet.errors import OptionError
+from deconvnet.data.photos import Photos
+from deconvnet.errors import DataError, OptionError
+
+_HELD_OUT_FOLDERS = {"val", "validation", "valid", "test"}
 
 
 def split(labels: ArrayLike, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -52,3 +56,34 @@ def split(labels: ArrayLike, share: float, seed: int) -> tuple[NDArray[np.int64]
         order = np.argsort(generator.random(len(members)), kind="stable")
         held_out[members[order[:count]]] = True
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def split_by_folders(photos: Photos) -> tuple[Photos, NDArray[np.int64], NDArray[np.int64]] | None:
+    """The split of photos that lie in ``train/CLASS/`` and one of ``val/CLASS/``, ``validation``, ``valid``, ``test``.
+
+    Returns
+    -------
+    photos : Photos
+        The same photos by their classes, not by the folders of the split.
+    train_indices, held_out_indices : int64 arrays
+        Sorted.
+
+    ``None`` where the photos do not lie so.
+
+    Raises
+    ------
+    DataError
+        If a class has held-out photos and none to train on.
+    """
+    if len(photos.classes) != 2 or "train" not in photos.classes or not _HELD_OUT_FOLDERS & set(photos.classes):
+        return None
+    parts = [name.split("/") for name in photos.names]
+    if any(len(part) < 3 for part in parts):
+        return None
+    classes = tuple(sorted({part[1] for part in parts}))
+    number = {name: label for label, name in enumerate(classes)}
+    labels = np.array([number[part[1]] for part in parts], dtype=np.int64)
+    is_train = np.array([part[0] == "train" for part in parts])
+    for label in sorted(set(labels[~is_train].tolist()) - set(labels[is_train].tolist())):
+        raise DataError(f"{photos.root} has no training photo of class {classes[label]!r}: add some, or remove it.")
+    return replace(photos, classes=classes, labels=labels), np.flatnonzero(is_train), np.flatnonzero(~is_train)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,6 +29,7 @@ from deconvnet.networks.lenet5 import map_loss
 from deconvnet.networks.registry import entry
 from deconvnet.runs import Run, places
 from deconvnet.runs.files import write_bytes
+from deconvnet.training.batch_norm import folded_state, with_batch_norm
 from deconvnet.training.evaluation import Accuracy, evaluate
 from deconvnet.training.initialization import initialize, renormalize_filters, spatial_autocorrelation
 from deconvnet.training.material import (
@@ -39,6 +41,7 @@ from deconvnet.training.material import (
     pixel_mean,
 )
 from deconvnet.training.recipes import Recipe, Stage
+from deconvnet.training.weight_gradient import unfold_weight_gradients
 
 CHECKPOINT = "checkpoint.pt"
 NETWORK = "network.safetensors"
@@ -140,6 +143,10 @@ def train(
     if start is not None:
         if start.name != recipe.network:
             raise OptionError(f"{recipe.network} cannot begin with weights of {start.name}.")
+        if recipe.batch_norm:
+            raise OptionError(
+                f"the recipe {recipe.name} trains from the beginning: leave the weights to begin with out."
+            )
         inputs["start"] = start.fingerprint
     where = {"places": places(out, photos=material.photos.address)} if isinstance(material, PhotoMaterial) else {}
     run = Run.create(out, "train", recipe.record(), inputs, notes=where, resume=resume)
@@ -149,7 +156,8 @@ def train(
         )
     # "resized" crops are cut from photos with some detail to spare, the others from photos as evaluation sees them
     margin = max(recipe.resize, 1.25) if recipe.augmentation.crop == "resized" else recipe.resize
-    material.decode(round(max(s.size for s in recipe.stages) * margin), watcher.preparing)
+    side = round(max(s.size for s in recipe.stages) * margin)
+    material.decode(side, watcher.preparing, enlarge=recipe.augmentation.crop != "resized")
     session = _Session(recipe, material, run, torch.device(device), dict(card or {}), start)
     if run.has("metrics") and (run.path / CHECKPOINT).is_file():
         session.restore()
@@ -232,17 +240,23 @@ class _Session:
         elif first:
             views = self._sample_views(128)
             initialize(module, self.recipe.initialization, self.preprocessing.tensor(views))
-        else:
+            with torch.no_grad():
+                next(module.parameters()).mul_(self.recipe.first_layer_start)
+        if self.recipe.batch_norm:
+            module = with_batch_norm(module)
+        if not first:
             module.load_state_dict(resample_fc6(self.module.state_dict(), module.state_dict()))
         for part in module.modules():
             if isinstance(part, nn.Dropout) and stage.dropout is not None:
                 part.p = stage.dropout
+        if self.device.type == "cpu":
+            unfold_weight_gradients(module)
         module = module.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimizer = self._optimizer(module)
         if not first:
             _carry_state(self.module, self.optimizer, module, optimizer)
         self.module, self.optimizer = module, optimizer
-        self._held_out: list[Any] | None = None
+        self._held_out: dict[int | None, tuple[npt.NDArray[np.int64], list[Any]]] = {}
 
     def _preprocessing(self, stage: Stage) -> Preprocessing:
         if self.channels == 1:
@@ -280,7 +294,9 @@ class _Session:
         ]
         if recipe.optimizer == "adamw":
             return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.99), foreach=True)
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, foreach=True)
+        return torch.optim.SGD(
+            groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, foreach=True
+        )
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
@@ -342,7 +358,7 @@ class _Session:
                 )
 
         self.epoch = epoch
-        held_out = self.measure()
+        held_out = self.measure(recipe.watched)
         rate = self._rate(epoch - 1e-9)
         self._plateau(held_out.loss)
         self.metrics.append(
@@ -394,13 +410,24 @@ class _Session:
     def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
 
-    def measure(self) -> Accuracy:
-        """Accuracy on the held-out photos, centre crop."""
-        if self._held_out is None:
-            self._held_out = self.material.views(self.material.held_out, self.preprocessing)
-        labels = self.material.labels[self.material.held_out]
-        on_cpu = self.module if self.device.type == "cpu" else _on_cpu(self.module)
-        return evaluate(on_cpu, self.preprocessing, self._held_out, labels)
+    def measure(self, count: int | None = None) -> Accuracy:
+        """Accuracy on the held-out photos, or on ``count`` of them evenly spread, centre crop."""
+        if count not in self._held_out:
+            chosen = self.material.held_out
+            if count is not None and count < len(chosen):
+                chosen = chosen[np.linspace(0, len(chosen) - 1, count).round().astype(np.int64)]
+            views = self.material.views(chosen, self.preprocessing)  # unreadable ones leave the held-out photos
+            self._held_out[count] = chosen[np.isin(chosen, self.material.held_out)], views
+        indices, views = self._held_out[count]
+        return evaluate(self._plain(), self.preprocessing, views, self.material.labels[indices])
+
+    def _plain(self) -> nn.Module:
+        """The network as it is now, on the CPU in evaluation mode, without batch normalisation."""
+        if not self.recipe.batch_norm:
+            return self.module if self.device.type == "cpu" else _on_cpu(self.module)
+        plain = build(self.recipe.network, **_options(self.recipe, self.material, self.stage))
+        plain.load_state_dict(folded_state(self.module))
+        return plain.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     # -- saving ------------------------------------------------------------------------------------------------------
 
@@ -450,7 +477,7 @@ class _Session:
         """The network as it is now."""
         return Network(
             self.recipe.network,
-            _on_cpu(self.module),
+            _on_cpu(self._plain()),
             self.preprocessing,
             self.material.classes,
             _options(self.recipe, self.material, self.stage),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deconvnet.data import Mnist, Photos, UnreadablePhoto, load_mnist, open_photos, read_many, split
+from deconvnet.data import Mnist, Photos, UnreadablePhoto, load_mnist, open_photos, read_many, split, split_by_folders
 from deconvnet.errors import DataError, OptionError
 from deconvnet.networks.preprocessing import Preprocessing, shortest_side
 from deconvnet.training.recipes import Augmentation
@@ -37,8 +37,8 @@ class Material(Protocol):
         """Names of photos."""
         ...
 
-    def decode(self, side: int, progress: Callable[[int, int], None]) -> None:
-        """Read all training photos, shortest side ``side`` pixels."""
+    def decode(self, side: int, progress: Callable[[int, int], None], enlarge: bool = True) -> None:
+        """Read all training photos, shortest side ``side`` pixels; smaller ones stay so unless ``enlarge``."""
         ...
 
     def batch(
@@ -58,7 +58,10 @@ class Material(Protocol):
 
 @dataclass
 class PhotoMaterial:
-    """A folder or archive of photos in classes, split class by class.
+    """A folder or archive of photos in classes, split class by class or as its folders say.
+
+    Photos in ``train/CLASS/`` and ``val/CLASS/`` (or ``validation``, ``valid``, ``test``) are split already: those
+    folders are the split, not two classes, and neither share nor seed is used.
 
     Parameters
     ----------
@@ -81,27 +84,33 @@ class PhotoMaterial:
     skipped: list[UnreadablePhoto] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        given = split_by_folders(self.photos)
+        if given is not None:
+            self.photos, train, held_out = given
         if len(self.photos.classes) < 2:
             raise DataError(
                 f"{self.photos.root} holds {len(self.photos.classes)} class(es): training needs one folder of photos "
                 "for each of at least two classes (CLASS/photo.jpg)."
             )
-        labelled = np.flatnonzero(self.photos.labels >= 0)
-        train, held_out = split(self.photos.labels[labelled], self.held_out_share, self.seed)
-        self.train, self.held_out = labelled[train], labelled[held_out]
+        if given is None:
+            labelled = np.flatnonzero(self.photos.labels >= 0)
+            train, held_out = split(self.photos.labels[labelled], self.held_out_share, self.seed)
+            train, held_out = labelled[train], labelled[held_out]
+        self.train, self.held_out = train, held_out
         self.labels, self.classes, self.fingerprint = self.photos.labels, self.photos.classes, self.photos.fingerprint
         self._pixels: dict[int, Pixels] = {}
 
     def names(self, indices: Indices) -> list[str]:
         return [self.photos.names[i] for i in indices]
 
-    def decode(self, side: int, progress: Callable[[int, int], None]) -> None:
+    def decode(self, side: int, progress: Callable[[int, int], None], enlarge: bool = True) -> None:
         total = len(self.train)
         for done, (index, photo) in enumerate(read_many(self.photos, [int(i) for i in self.train]), start=1):
             if isinstance(photo, UnreadablePhoto):
                 self._skip(photo)
             else:
-                self._pixels[index] = shortest_side(Image.fromarray(photo), side)
+                fits = not enlarge and min(photo.shape[:2]) <= side
+                self._pixels[index] = photo if fits else shortest_side(Image.fromarray(photo), side)
             if done % 50 == 0 or done == total:
                 progress(done, total)
         self.train = np.array([i for i in self.train if int(i) in self._pixels], dtype=np.int64)
@@ -166,7 +175,7 @@ class DigitMaterial:
     def names(self, indices: Indices) -> list[str]:
         return [f"mnist/{i}" for i in indices]
 
-    def decode(self, side: int, progress: Callable[[int, int], None]) -> None:
+    def decode(self, side: int, progress: Callable[[int, int], None], enlarge: bool = True) -> None:
         progress(len(self.train), len(self.train))
 
     def batch(

@@ -78,6 +78,11 @@ class Recipe:
         Stochastic gradient descent with momentum, or AdamW.
     learning_rate, momentum, weight_decay : float
         Peak rate; momentum (AdamW: beta1); decay of weights, not of biases.
+    nesterov : bool
+        Nesterov's form of the momentum (SGD only).
+    batch_norm : bool
+        Train with batch normalisation after every layer but the last; it is folded into the weights, so that the
+        network that is measured and written is the plain one.
     first_layer_rate : float
         The first layer's learning rate as a multiple.
     schedule : {"cosine", "plateau"}
@@ -89,6 +94,9 @@ class Recipe:
         See ``schedule``.
     initialization : {"he", "paper", "smooth", "own"}
         He's; N(0, 0.01) with zero biases (Sec. 3); spatially smooth noise, calibrated on a batch; the network's own.
+    first_layer_start : float
+        Multiplies the first layer's initial weights. With batch normalisation a small start answers alike and is
+        forgotten sooner.
     filter_radius : float or None
         Convolution filters whose RMS exceeds it are renormalised to it after every step (Sec. 3: 0.1).
     mean : {"channel", "pixel"}
@@ -109,7 +117,10 @@ class Recipe:
     loss : {"cross-entropy", "map"}
         Softmax cross entropy, or LeNet-5's criterion (1998, Eq. 9).
     held_out : float
-        Share of each class that is held out, where the data has no test set of its own.
+        Share of each class that is held out, where the data has no split of its own.
+    watched : int or None
+        Held-out photos, evenly spread, that are measured after each epoch (the last measurement takes all);
+        ``None`` takes all.
     snapshots : tuple of float
         Epochs whose weights are kept, in 64ths of the run (Fig. 4's epochs 1, 2, 5, 10, 20, 30, 40, 64).
     seed : int
@@ -126,11 +137,14 @@ class Recipe:
     learning_rate: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 0.0
+    nesterov: bool = False
+    batch_norm: bool = False
     first_layer_rate: float = 1.0
     schedule: Literal["cosine", "plateau"] = "cosine"
     warmup: float = 0.0
     patience: int = 5
     initialization: Literal["he", "paper", "smooth", "own"] = "he"
+    first_layer_start: float = 1.0
     filter_radius: float | None = None
     mean: Literal["channel", "pixel"] = "channel"
     scale: float = 1.0
@@ -141,6 +155,7 @@ class Recipe:
     mixup: float = 0.0
     loss: Literal["cross-entropy", "map"] = "cross-entropy"
     held_out: float = 0.2
+    watched: int | None = None
     snapshots: tuple[float, ...] = (1, 2, 5, 10, 20, 30, 40, 64)
     seed: int = 0
 
@@ -289,6 +304,25 @@ RECIPES = {
             augmentation=Augmentation(area=0.35, brightness=0.3, tint=0.1),
             balance=(60, 60),
             mixup=0.2,
+        ),
+        Recipe(
+            name="tiny-imagenet",
+            about="photos of 64 px in 200 classes: batch normalisation while it trains; an epoch shows a fifth of them",
+            network="zfnet",
+            options={"fc_width": 1024},
+            stages=(Stage(64, 11, 0.0), Stage(80, 2, 0.0)),
+            batch_size=64,
+            learning_rate=0.05,
+            weight_decay=5e-4,
+            nesterov=True,
+            batch_norm=True,
+            first_layer_start=0.2,
+            warmup=1.0,
+            scale=58.0,
+            resize=1.0,
+            augmentation=Augmentation(area=0.5),
+            balance=(100, 100),
+            watched=2000,
         ),
         Recipe(
             name="lenet5",
