@@ -4,13 +4,15 @@
 
 The accuracy on the card is that of the file as it ships: weights rounded to float16, the held-out photos of the run's
 split, centre crop and ten crops. For convolutional layers the card states the filters' spatial autocorrelation, at the
-start and at the end, and how much of the start is left in them (median cosine between a filter and its start).
+start and at the end, how much of the start is left in them (median cosine between a filter and its start), and how many
+maps are dead: no held-out photo brings them above zero anywhere.
 """
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,12 @@ DATA = {
         "Li, Andreetto, Ranzato and Perona (2022), Caltech 101, CaltechDATA, CC BY 4.0",
         ["BACKGROUND_Google"],
     ),
+    "tiny-imagenet": (
+        "Tiny-ImageNet: 100,000 photos of 64 x 64 px in 200 of ImageNet's classes, 10,000 to validate on",
+        "Stanford CS231n; the photos are ImageNet's (Deng et al. 2009), on ImageNet's terms: for research and teaching "
+        "that earn nothing",
+        [],
+    ),
     "mnist": (
         "MNIST: 60,000 digits to train on, 10,000 to test on",
         "LeCun, Cortes and Burges, the MNIST database of handwritten digits, CC BY-SA 3.0",
@@ -51,6 +59,7 @@ def main() -> None:
     parser.add_argument("--title", required=True)
     parser.add_argument("--command", required=True, help="the command that trained it")
     parser.add_argument("--note", default="", help="a sentence for the card")
+    parser.add_argument("--machine", default="one core of a shared two-core machine", help="what it was trained on")
     asked = parser.parse_args()
 
     run = Run.open(asked.run, "train")
@@ -68,10 +77,11 @@ def main() -> None:
     shipped = load(str(weights))
     centre = measure(shipped, material, ten_crops=False)
     ten = measure(shipped, material, ten_crops=True) if asked.kind == "caltech" else None
+    dead = dead_maps(shipped, material) if asked.kind != "mnist" else {}
 
     accuracy_text = (
         f"top-1 {centre.top1:.2%}, top-5 {centre.top5:.2%}, mean over classes {centre.per_class:.2%} "
-        f"on {centre.count:,} held-out {'photos' if asked.kind == 'caltech' else 'digits'}"
+        f"on {centre.count:,} held-out {'digits' if asked.kind == 'mnist' else 'photos'}"
     )
     metrics = run.json("metrics")
     card = {
@@ -81,7 +91,7 @@ def main() -> None:
         "attribution": attribution,
         "split": f"by class, {plan.held_out:.0%} held out, seed {plan.seed}"
         if asked.kind == "caltech"
-        else "MNIST's own",
+        else "the data's own",
         "command": asked.command,
         "accuracy": accuracy_text,
         "held_out_top1": centre.top1,
@@ -89,10 +99,15 @@ def main() -> None:
         "held_out_per_class": centre.per_class,
         "ten_crops": {"top1": ten.top1, "top5": ten.top5, "per_class": ten.per_class} if ten else None,
         "filters": filters(shipped, plan, material),
+        "dead_maps": dead,
+        "machine": asked.machine,
+        "date": date.today().isoformat(),
         "training_seconds": sum(m["seconds"] for m in metrics),
         "epochs": len(metrics),
         "weights": "trained by this project; float16",
-        "licence": "MIT (the weights); the data's own terms as stated under attribution",
+        "licence": "for research only, as the photos' terms say"
+        if asked.kind == "tiny-imagenet"
+        else "MIT (the weights); the data's own terms as stated under attribution",
         "note": asked.note,
     }
     final = replace(shipped, card=card)
@@ -100,6 +115,7 @@ def main() -> None:
     write_text(weights.with_suffix(".md"), page(final, asked.title, card))
     print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB; {accuracy_text}")
     print(card["filters"])
+    print(card["dead_maps"])
 
 
 def measure(network: Network, material: Material, ten_crops: bool) -> Accuracy:
@@ -140,6 +156,33 @@ def filters(network: Network, plan: Recipe, material: Material) -> dict[str, dic
     return out
 
 
+@torch.inference_mode()
+def dead_maps(network: Network, material: Material) -> dict[str, list[int]]:
+    """For each convolution: how many of its maps no held-out photo brings above zero anywhere, and all its maps."""
+    highest: dict[str, torch.Tensor] = {}
+
+    def watch(name: str, values: torch.Tensor) -> None:
+        here = values.amax((0, 2, 3))
+        highest[name] = torch.maximum(highest[name], here) if name in highest else here
+
+    hooks = [
+        part.register_forward_hook(lambda module, given, values, name=name: watch(name, values))
+        for name, part in network.module.named_children()
+        if isinstance(part, nn.Conv2d)
+    ]
+    try:
+        for first in range(0, len(material.held_out), 64):
+            network.module(
+                network.preprocessing.tensor(
+                    material.views(material.held_out[first : first + 64], network.preprocessing)
+                ).contiguous(memory_format=torch.channels_last)
+            )
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: [int((values <= 0).sum()), len(values)] for name, values in highest.items()}
+
+
 def page(network: Network, title: str, card: dict) -> str:  # type: ignore[type-arg]
     """The card as Markdown."""
     lines = [
@@ -160,7 +203,7 @@ def page(network: Network, title: str, card: dict) -> str:  # type: ignore[type-
         )
     lines += [
         f"- **Recipe**: `{card['recipe']['name']}` ({card['epochs']} epochs, seed {card['recipe']['seed']}), "
-        f"{card['training_seconds'] / 60:.0f} minutes on one core of a shared two-core machine.",
+        f"{card['training_seconds'] / 60:.0f} minutes on {card['machine']}, {card['date']}.",
         f"- **Command**: `{card['command']}`",
         f"- **Licence**: {card['licence']}.",
     ]
@@ -179,6 +222,9 @@ def page(network: Network, title: str, card: dict) -> str:  # type: ignore[type-
                 for name, v in card["filters"].items()
             ),
         ]
+    if card["dead_maps"]:
+        listed = ", ".join(f"{name} {dead} of {maps}" for name, (dead, maps) in card["dead_maps"].items())
+        lines += ["", f"Dead maps (no held-out photo brings them above zero): {listed}."]
     return "\n".join(lines) + "\n"
 
 
