@@ -5,7 +5,6 @@ from .initialization import initialize as initialize
 from .initialization import spatial_autocorrelation as spatial_autocorrelation
 from .loop import Step as Step
 from .loop import Watcher as Watcher
-from .loop import resample_fc6 as resample_fc6
 from .loop import train as train
 from .material import DigitMaterial as DigitMaterial
 from .material import Material as Material
@@ -15,4 +14,5 @@ from .recipes import Augmentation as Augmentation
 from .recipes import Recipe as Recipe
 from .recipes import Stage as Stage
 from .recipes import recipe as recipe
+from .resizing import resample_fc6 as resample_fc6
 from .snapshots import snapshot as snapshot

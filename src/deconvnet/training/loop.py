@@ -41,6 +41,8 @@ from deconvnet.training.material import (
     pixel_mean,
 )
 from deconvnet.training.recipes import Recipe, Stage
+from deconvnet.training.resizing import begin_with, carry_state, resample_fc6
+from deconvnet.training.schedule import Schedule
 from deconvnet.training.weight_gradient import unfold_weight_gradients
 
 CHECKPOINT = "checkpoint.pt"
@@ -222,7 +224,7 @@ class _Session:
         self.recipe, self.material, self.run, self.device, self.card = recipe, material, run, device, card
         self.epoch = 0
         self.metrics: list[dict[str, Any]] = []
-        self.best, self.waited, self.drops = math.inf, 0, 0  # of the plateau schedule
+        self.schedule = Schedule(recipe)
         self.channels = entry(recipe.network).channels
         self.loss = map_loss if recipe.loss == "map" else self._cross_entropy
         torch.manual_seed(recipe.seed)
@@ -236,7 +238,7 @@ class _Session:
         self.preprocessing = self._preprocessing(stage)
         module = build(self.recipe.network, **_options(self.recipe, self.material, stage))
         if first and self.start is not None:
-            _begin_with(module, self.start, self.material.classes)
+            begin_with(module, self.start, self.material.classes)
         elif first:
             views = self._sample_views(128)
             initialize(module, self.recipe.initialization, self.preprocessing.tensor(views))
@@ -254,7 +256,7 @@ class _Session:
         module = module.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimizer = self._optimizer(module)
         if not first:
-            _carry_state(self.module, self.optimizer, module, optimizer)
+            carry_state(self.module, self.optimizer, module, optimizer)
         self.module, self.optimizer = module, optimizer
         self._held_out: dict[int | None, tuple[npt.NDArray[np.int64], list[Any]]] = {}
 
@@ -316,7 +318,6 @@ class _Session:
             crops = self.material.batch(chosen, stage.size, recipe.augmentation, rng)
             return torch.from_numpy(np.ascontiguousarray(crops)), torch.from_numpy(self.material.labels[chosen])
 
-        mean = torch.from_numpy(self.preprocessing.mean)
         blend = np.random.default_rng([recipe.seed, epoch, 1])
         with ThreadPoolExecutor(1) as ahead:
             coming = ahead.submit(cut, 0)
@@ -324,25 +325,7 @@ class _Session:
                 crops, labels = coming.result()
                 if number + 1 < batches:
                     coming = ahead.submit(cut, number + 1)
-                pixels = crops.permute(0, 3, 1, 2)[:, : self.channels]
-                x = ((pixels - mean) / self.preprocessing.divisor).to(self.device, memory_format=torch.channels_last)
-                y = labels.to(self.device)
-                rate = self._rate(epoch - 1 + number / batches)
-                for group in self.optimizer.param_groups:
-                    group["lr"] = rate * group["multiple"]
-                if recipe.mixup:
-                    share, partner = float(blend.beta(recipe.mixup, recipe.mixup)), blend.permutation(len(x))
-                    scores = self.module(x.mul(share).add_(x[partner], alpha=1 - share))
-                    loss = share * self.loss(scores, y) + (1 - share) * self.loss(scores, y[partner])
-                else:
-                    scores = self.module(x)
-                    loss = self.loss(scores, y)
-                self.optimizer.zero_grad()
-                loss.backward()
-                self.optimizer.step()
-                if recipe.filter_radius is not None:
-                    renormalize_filters(self.module, recipe.filter_radius)  # Sec. 3
-                value = loss.item()
+                value, correct = self._step(crops, labels, epoch - 1 + number / batches, blend)
                 if not math.isfinite(value):
                     raise RunError(
                         f"the loss became {value} in epoch {epoch}, step {number + 1}: "
@@ -350,7 +333,7 @@ class _Session:
                     )
                 seen += len(labels)
                 loss_sum += value * len(labels)
-                right += int((scores.detach().argmax(1) == y).sum())
+                right += correct
                 speed = seen / (time.monotonic() - started)
                 left = self._work(epoch, (number + 1) / batches) / max(speed, 1e-9) * len(order)
                 watcher.step(
@@ -359,8 +342,8 @@ class _Session:
 
         self.epoch = epoch
         held_out = self.measure(recipe.watched)
-        rate = self._rate(epoch - 1e-9)
-        self._plateau(held_out.loss)
+        rate = self.schedule.rate(epoch - 1e-9)
+        self.schedule.note(held_out.loss)
         self.metrics.append(
             {
                 "epoch": epoch,
@@ -384,28 +367,37 @@ class _Session:
         self._save()
         watcher.epoch(self.metrics[-1])
 
+    def _step(
+        self, crops: Tensor, labels: Tensor, time_in_epochs: float, blend: np.random.Generator
+    ) -> tuple[float, int]:
+        """One update: the loss of a batch (uint8, N x H x W x 3), and how many photos were named rightly."""
+        recipe = self.recipe
+        mean = torch.from_numpy(self.preprocessing.mean)
+        pixels = crops.permute(0, 3, 1, 2)[:, : self.channels]
+        x = ((pixels - mean) / self.preprocessing.divisor).to(self.device, memory_format=torch.channels_last)
+        y = labels.to(self.device)
+        rate = self.schedule.rate(time_in_epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["multiple"]
+        if recipe.mixup:
+            share, partner = float(blend.beta(recipe.mixup, recipe.mixup)), blend.permutation(len(x))
+            scores = self.module(x.mul(share).add_(x[partner], alpha=1 - share))
+            loss = share * self.loss(scores, y) + (1 - share) * self.loss(scores, y[partner])
+        else:
+            scores = self.module(x)
+            loss = self.loss(scores, y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        if recipe.filter_radius is not None:
+            renormalize_filters(self.module, recipe.filter_radius)  # Sec. 3
+        return loss.item(), int((scores.detach().argmax(1) == y).sum())
+
     def _work(self, epoch: int, done: float) -> float:
         """What remains, in epochs of the present stage's cost (cost grows with the number of pixels)."""
         here = self.stage.size**2
         later = sum(self.recipe.stage_of(e).size ** 2 for e in range(epoch + 1, self.recipe.epochs + 1))
         return 1 - done + later / here
-
-    def _rate(self, time_in_epochs: float) -> float:
-        recipe = self.recipe
-        rate = recipe.learning_rate
-        if recipe.warmup:
-            rate *= min(1.0, (time_in_epochs + 1e-3) / recipe.warmup)
-        if recipe.schedule == "cosine":
-            return rate * (0.5 + 0.5 * math.cos(math.pi * min(1.0, time_in_epochs / recipe.epochs)))
-        return rate * 0.1**self.drops  # Sec. 3: annealed when the validation error plateaus
-
-    def _plateau(self, loss: float) -> None:
-        if loss < self.best - 1e-4:
-            self.best, self.waited = loss, 0
-        else:
-            self.waited += 1
-        if self.waited > self.recipe.patience and self.drops < 3:
-            self.waited, self.drops = 0, self.drops + 1
 
     def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
@@ -440,7 +432,7 @@ class _Session:
             "epoch": self.epoch,
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "plateau": [self.best, self.waited, self.drops],
+            "plateau": self.schedule.state,
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -457,7 +449,7 @@ class _Session:
                 self._enter(stage)
             self.module.load_state_dict(state["module"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.best, self.waited, self.drops = state["plateau"]
+            self.schedule.state = state["plateau"]
         except (
             OSError,
             RuntimeError,
@@ -498,64 +490,6 @@ class _Session:
             "autocorrelation": self.metrics[-1]["autocorrelation"] if self.metrics else {},
         }
         return self.network(card), measured
-
-
-def resample_fc6(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights for the same network at another input size: fc6's filters are resampled to the new last map.
-
-    Parameters
-    ----------
-    old, new : mapping of str to Tensor
-        State of the trained network, and of one built for the new size (for its shapes).
-
-    Returns
-    -------
-    dict of str to Tensor
-        ``old``, with ``fc6.weight`` (or the first fully connected layer's) interpolated between positions and scaled so
-        that a constant map gives the same response (exactly from a map of 1 or 2 cells or to a multiple, else nearly).
-    """
-    out = dict(old)
-    for key, value in new.items():
-        if old[key].shape == value.shape:
-            continue
-        channels = _channels_before(old, key)
-        before, after = (math.isqrt(w.shape[1] // channels) for w in (old[key], value))
-        filters = old[key].view(-1, channels, before, before)
-        grown = F.interpolate(filters, size=(after, after), mode="bilinear", align_corners=False)
-        out[key] = (grown * (before / after) ** 2).reshape(value.shape)
-    return out
-
-
-def _channels_before(state: Mapping[str, Tensor], key: str) -> int:
-    """Maps of the last convolution before a fully connected layer."""
-    channels = 0
-    for name, value in state.items():
-        if name == key:
-            break
-        if value.ndim == 4:
-            channels = value.shape[0]
-    return channels
-
-
-def _begin_with(module: nn.Module, start: Network, classes: tuple[str, ...]) -> None:
-    """Take over trained weights; the last layer only if it tells the same classes apart."""
-    fresh = module.state_dict()
-    trained = dict(start.module.state_dict())
-    if start.classes != classes:
-        last = [name for name in fresh if name.endswith(".weight")][-1].removesuffix("weight")
-        trained.update({name: value for name, value in fresh.items() if name.startswith(last)})
-    if fresh.keys() != trained.keys():
-        raise OptionError(f"the weights to begin with need the options {dict(start.options)} of {start.name}.")
-    module.load_state_dict(resample_fc6(trained, fresh))
-
-
-def _carry_state(
-    old: nn.Module, old_optimizer: torch.optim.Optimizer, new: nn.Module, new_optimizer: torch.optim.Optimizer
-) -> None:
-    """Keep the optimizer's averages for all weights whose shape stayed."""
-    for before, after in zip(old.parameters(), new.parameters(), strict=True):
-        if before.shape == after.shape and before in old_optimizer.state:
-            new_optimizer.state[after] = old_optimizer.state[before]
 
 
 def _on_cpu(module: nn.Module) -> nn.Module:

@@ -23,7 +23,7 @@ from deconvnet.networks.checkpoints import fit_checkpoint, read_checkpoint
 from deconvnet.networks.weights import is_own
 from deconvnet.runs import Run
 from deconvnet.runs.files import write_bytes
-from deconvnet.training.loop import resample_fc6
+from deconvnet.training.resizing import resample_fc6
 
 FOLDER = "snapshots"
 ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
