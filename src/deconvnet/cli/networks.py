@@ -78,7 +78,7 @@ def layers(
     import torch
 
     from deconvnet.errors import ModelError, OptionError
-    from deconvnet.networks import build, entry, is_foreign, layer_table, lenet_preprocessing, load
+    from deconvnet.networks import build, entry, is_external, layer_table, lenet_preprocessing, load
     from deconvnet.networks.layers import layer_rows
 
     options: dict[str, Any] = {k: v for k, v in (("input_size", input_size), ("num_classes", classes)) if v is not None}
@@ -87,7 +87,7 @@ def layers(
             raise OptionError(f"{network} fixes input size and classes: give them with a network's name only.")
         found = load(network)
         rows, total = layer_rows(found), found.parameters
-    elif is_foreign(network):
+    elif is_external(network):
         found = load(network, **options)
         rows, total = layer_rows(found), found.parameters
     else:

@@ -1,7 +1,7 @@
 """The built-in networks, LeNet-5, AlexNet, ZFNet and their variants, with weights; and anyone's networks by name."""
 
 from deconvnet.networks.alexnet import split_towers
-from deconvnet.networks.external import is_foreign
+from deconvnet.networks.external import is_external
 from deconvnet.networks.layer_table import LayerRow, layer_table
 from deconvnet.networks.network import Network, lenet_preprocessing, load
 from deconvnet.networks.preprocessing import Preprocessing
@@ -16,7 +16,7 @@ __all__ = [
     "Weights",
     "build",
     "entry",
-    "is_foreign",
+    "is_external",
     "layer_table",
     "lenet_preprocessing",
     "load",

@@ -105,23 +105,7 @@ def eight_layers(
     OptionError
         If an option is out of range or the input too small, naming the layer where the map vanishes.
     """
-    remove = tuple(remove)
-    if not all(isinstance(number, int) for number in remove):
-        raise OptionError(f"remove takes numbers of layers, for example (3, 4), not {remove!r}.")
-    removed = tuple(sorted(set(remove)))
-    if removed not in REMOVABLE:
-        allowed = " / ".join(",".join(map(str, r)) for r in REMOVABLE if r)
-        raise OptionError(f"layers {','.join(map(str, removed))} cannot be removed: choose one of {allowed}.")
-    for option, value in (("num_classes", num_classes), ("fc_width", fc_width), ("input_size", input_size)):
-        if value < 1:
-            raise OptionError(f"{option} must be at least 1, not {value}.")
-    if not 0 <= dropout < 1:
-        raise OptionError(f"dropout is a probability, at least 0 and less than 1, not {dropout}.")
-    for number, layer in enumerate(layers, start=1):
-        if layer.maps < 1 or layer.maps % layer.groups:
-            many = "at least 1" if layer.groups == 1 else f"a multiple of {layer.groups} (its towers)"
-            raise OptionError(f"the number of maps of conv{number} must be {many}, not {layer.maps}: change widths.")
-
+    removed = _checked(layers, remove, num_classes, fc_width, input_size, dropout)
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     maps, side = 3, input_size
     for number, layer in enumerate(layers, start=1):
@@ -165,6 +149,34 @@ def eight_layers(
     network = EightLayerNet(parts)
     network.input_size, network.num_classes = input_size, num_classes
     return network
+
+
+def _checked(
+    layers: Sequence[ConvLayer],
+    remove: Collection[int],
+    num_classes: int,
+    fc_width: int,
+    input_size: int,
+    dropout: float,
+) -> tuple[int, ...]:
+    """The layers to leave out, in order; refuses options out of range."""
+    remove = tuple(remove)
+    if not all(isinstance(number, int) for number in remove):
+        raise OptionError(f"remove takes numbers of layers, for example (3, 4), not {remove!r}.")
+    removed = tuple(sorted(set(remove)))
+    if removed not in REMOVABLE:
+        allowed = " / ".join(",".join(map(str, r)) for r in REMOVABLE if r)
+        raise OptionError(f"layers {','.join(map(str, removed))} cannot be removed: choose one of {allowed}.")
+    for option, value in (("num_classes", num_classes), ("fc_width", fc_width), ("input_size", input_size)):
+        if value < 1:
+            raise OptionError(f"{option} must be at least 1, not {value}.")
+    if not 0 <= dropout < 1:
+        raise OptionError(f"dropout is a probability, at least 0 and less than 1, not {dropout}.")
+    for number, layer in enumerate(layers, start=1):
+        if layer.maps < 1 or layer.maps % layer.groups:
+            many = "at least 1" if layer.groups == 1 else f"a multiple of {layer.groups} (its towers)"
+            raise OptionError(f"the number of maps of conv{number} must be {many}, not {layer.maps}: change widths.")
+    return removed
 
 
 def three_widths(widths: Sequence[int]) -> tuple[int, int, int]:

@@ -44,7 +44,7 @@ _numbers = itertools.count()
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ExternalNetwork:
     """What :func:`deconvnet.load` makes a ``Network`` of; the fields are the same."""
 
     name: str
@@ -57,7 +57,7 @@ class Foreign:
 
 
 @dataclass(frozen=True)
-class _Built:
+class _Build:
     """A module, and what its package knows about how it wants to be shown photos."""
 
     module: nn.Module
@@ -69,14 +69,14 @@ class _Built:
     categories: tuple[str, ...] = ()
 
 
-def is_foreign(name: str) -> bool:
+def is_external(name: str) -> bool:
     """Whether a name is one of a package or file rather than of a built-in network."""
     return ":" in name or name.endswith(".py")
 
 
 def is_file(name: str) -> bool:
     """Whether a name is one of something in a Python file, which runs when it is loaded."""
-    return is_foreign(name) and name.partition(":")[0] not in PACKAGES
+    return is_external(name) and name.partition(":")[0] not in PACKAGES
 
 
 def check_stored_options(options: Mapping[str, Any], source: Path | str) -> None:
@@ -95,9 +95,9 @@ def check_stored_options(options: Mapping[str, Any], source: Path | str) -> None
             )
 
 
-def load_foreign(
+def load_external(
     name: str, weights: Path | str | None = "shipped", stored: Weights | None = None, **options: Any
-) -> Foreign:
+) -> ExternalNetwork:
     """Build a network of torchvision, timm or a Python file.
 
     Parameters
@@ -127,9 +127,7 @@ def load_foreign(
     """
     source, title, address = _parts(name)
     if stored is None and weights not in ("shipped", None) and is_own(str(weights)):
-        stored = read_weights(str(weights))
-        if stored.network not in (name, address) and not (is_file(stored.network) and is_file(name)):
-            raise WeightsError(f"{weights} holds weights of {printable(stored.network)}, not of {name}.")
+        stored = _stored(str(weights), name, address)
     if stored is not None and source in PACKAGES:
         check_stored_options(stored.options, stored.path)
     build_options = {**(stored.options if stored else {}), **options}
@@ -138,29 +136,10 @@ def load_foreign(
         if option in build_options:
             raise OptionError(f"{option}={build_options[option]!r} would download weights: name a file with weights=.")
     with _same_random_numbers(weights is not None):
-        if source == "torchvision":
-            built = _from_torchvision(title, build_options)
-        elif source == "timm":
-            built = _from_timm(title, build_options)
-        else:
-            built = _from_file(Path(source), title, build_options)
+        built = _build_from(source, title, build_options)
     module = built.module.eval()
     check_followable(module)
-    card: dict[str, Any] = {}
-    if stored is not None:
-        fit_weights(module, stored.tensors, network=name, source=stored.path)
-        card = dict(stored.card)
-    elif weights not in ("shipped", None):
-        chosen = fit_checkpoint(module, read_checkpoint(str(weights)), network=name, source=str(weights))
-        card["weights"] = f"from {Path(str(weights)).name}"
-        if chosen:
-            card["choice"] = chosen
-    elif source in PACKAGES:
-        drawn = f"random, of seed {SEED}" if weights == "shipped" else "random"
-        card["title"] = f"{name}, random weights"
-        card["weights"] = f"{drawn}: nothing was trained, and nothing is downloaded; give a file with --weights"
-    else:
-        card["weights"] = f"as {Path(source).name} gives them"
+    card = _load_weights(module, name, source, weights, stored)
     preprocessing = _preprocessing(name, built, input_size)
     if stored is not None and input_size is None:
         preprocessing = stored.preprocessing
@@ -169,15 +148,44 @@ def load_foreign(
     if len(classes) != scores:
         classes = tuple(f"class {i}" for i in range(scores))
     kept = {**build_options, **({} if input_size is None else {"input_size": input_size})}
-    return Foreign(
-        name if source in PACKAGES else f"{Path(source).name}:{title}",
-        module,
-        preprocessing,
-        classes,
-        kept,
-        card,
-        address,
-    )
+    shown = name if source in PACKAGES else f"{Path(source).name}:{title}"
+    return ExternalNetwork(shown, module, preprocessing, classes, kept, card, address)
+
+
+def _stored(path: str, name: str, address: str) -> Weights:
+    """A file that deconvnet wrote, refused if it is of another network; a file of Python is the user's own word."""
+    stored = read_weights(path)
+    if stored.network not in (name, address) and not (is_file(stored.network) and is_file(name)):
+        raise WeightsError(f"{path} holds weights of {printable(stored.network)}, not of {name}.")
+    return stored
+
+
+def _build_from(source: str, title: str, options: Mapping[str, Any]) -> _Build:
+    if source == "torchvision":
+        return _from_torchvision(title, options)
+    if source == "timm":
+        return _from_timm(title, options)
+    return _from_file(Path(source), title, options)
+
+
+def _load_weights(
+    module: nn.Module, name: str, source: str, weights: Path | str | None, stored: Weights | None
+) -> dict[str, Any]:
+    """Load what was asked for into the module; what the card says of it."""
+    if stored is not None:
+        fit_weights(module, stored.tensors, network=name, source=stored.path)
+        return dict(stored.card)
+    if weights not in ("shipped", None):
+        chosen = fit_checkpoint(module, read_checkpoint(str(weights)), network=name, source=str(weights))
+        said = {"weights": f"from {Path(str(weights)).name}"}
+        return {**said, "choice": chosen} if chosen else said
+    if source in PACKAGES:
+        drawn = f"random, of seed {SEED}" if weights == "shipped" else "random"
+        return {
+            "title": f"{name}, random weights",
+            "weights": f"{drawn}: nothing was trained, and nothing is downloaded; give a file with --weights",
+        }
+    return {"weights": f"as {Path(source).name} gives them"}
 
 
 def _parts(name: str) -> tuple[str, str, str]:
@@ -221,7 +229,7 @@ def _package(name: str) -> ModuleType:
         ) from error
 
 
-def _from_torchvision(title: str, options: Mapping[str, Any]) -> _Built:
+def _from_torchvision(title: str, options: Mapping[str, Any]) -> _Build:
     models = _package("torchvision").models
     known = models.list_models(module=models)
     if title not in known:
@@ -230,7 +238,7 @@ def _from_torchvision(title: str, options: Mapping[str, Any]) -> _Built:
     weights = models.get_model_weights(title).DEFAULT
     shown = weights.transforms()
     size, resize = getattr(shown, "crop_size", [224])[0], getattr(shown, "resize_size", [256])[0]
-    return _Built(
+    return _Build(
         module,
         size,
         max(size, resize),
@@ -241,7 +249,7 @@ def _from_torchvision(title: str, options: Mapping[str, Any]) -> _Built:
     )
 
 
-def _from_timm(title: str, options: Mapping[str, Any]) -> _Built:
+def _from_timm(title: str, options: Mapping[str, Any]) -> _Build:
     timm = _package("timm")
     known = timm.list_models()
     if title.partition(".")[0] not in known:
@@ -252,7 +260,7 @@ def _from_timm(title: str, options: Mapping[str, Any]) -> _Built:
     )
 
 
-def _from_file(path: Path, title: str, options: Mapping[str, Any]) -> _Built:
+def _from_file(path: Path, title: str, options: Mapping[str, Any]) -> _Build:
     place = f"{path}:{title}"
     code = _run_file(path)
     if title not in vars(code):
@@ -306,18 +314,18 @@ def _build(name: str, builder: Callable[..., Any], arguments: Mapping[str, Any],
             raise kind(f"{name} cannot be built{given} ({_said(error)}): build it in Python to see where.") from error
 
 
-def _configured(name: str, module: nn.Module) -> _Built:
+def _configured(name: str, module: nn.Module) -> _Build:
     """What a module says of itself in timm's way, ``pretrained_cfg`` or ``default_cfg``; else ImageNet's usual."""
     said = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
     if not isinstance(said, Mapping) or "input_size" not in said:
         own = getattr(module, "input_size", 224)
         size = own if isinstance(own, int) and own > 0 else 224
-        return _Built(module, size, round(size / _CROP))
+        return _Build(module, size, round(size / _CROP))
     height, width = said["input_size"][-2:]
     if height != width:
         raise ModelError(f"{name} reads {height} x {width} px, and photos are shown as squares: give input_size.")
     interpolation = str(said.get("interpolation") or "bicubic")
-    return _Built(
+    return _Build(
         module,
         int(height),
         max(int(height), math.floor(height / float(said.get("crop_pct") or _CROP))),
@@ -327,7 +335,7 @@ def _configured(name: str, module: nn.Module) -> _Built:
     )
 
 
-def _preprocessing(name: str, built: _Built, input_size: int | None) -> Preprocessing:
+def _preprocessing(name: str, built: _Build, input_size: int | None) -> Preprocessing:
     size, resize = built.input_size, built.resize
     if input_size is not None:
         if not isinstance(input_size, int) or input_size < 1:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from deconvnet.errors import ModelError, OptionError, UnknownNameError, WeightsError, printable
-from deconvnet.networks.external import is_file, is_foreign, load_foreign
+from deconvnet.networks.external import is_external, is_file, load_external
 from deconvnet.networks.layer_table import LayerRow, layer_table
 from deconvnet.networks.preprocessing import Photo, Preprocessing
 from deconvnet.networks.registry import build, entry, names
@@ -186,11 +186,11 @@ def load(name: str, weights: Path | str | None = "shipped", **options: Any) -> N
                 f"{name} holds weights of a network that a Python file builds, and no file is run that you did not "
                 f"name: name it and give these as its weights (it was {printable(stored.network)})."
             )
-        if is_foreign(stored.network):
-            return Network(**vars(load_foreign(stored.network, stored=stored, **options)))
+        if is_external(stored.network):
+            return Network(**vars(load_external(stored.network, stored=stored, **options)))
         name, weights = stored.network, name
-    if is_foreign(name):
-        return Network(**vars(load_foreign(name, weights, **options)))
+    if is_external(name):
+        return Network(**vars(load_external(name, weights, **options)))
     found = entry(name)
     if weights is None:
         module = build(name, **options).eval()

@@ -18,7 +18,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from deconvnet.errors import OptionError, RunError, WeightsError
-from deconvnet.networks import Network, is_foreign, load
+from deconvnet.networks import Network, is_external, load
 from deconvnet.networks.checkpoints import fit_checkpoint, read_checkpoint
 from deconvnet.networks.weights import is_own
 from deconvnet.runs import Run
@@ -206,7 +206,7 @@ def _load(each: Snapshot, name: str | None, options: Mapping[str, Any]) -> Netwo
         return network
     if name is None:
         raise OptionError(f"{each.path} does not say which network it belongs to: name it with --network.")
-    if is_foreign(name):
+    if is_external(name):
         return load(name, each.path, **options)
     network = load(name, weights=None, **options)
     fit_checkpoint(network.module, read_checkpoint(each.path), network=name, source=each.path)

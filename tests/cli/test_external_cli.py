@@ -95,8 +95,7 @@ def test_project_with_a_weights_file(command, net, photos, tmp_path):
     shown = deconvnet.project(donor, deconvnet.read_photo(photos / "0.png"), "second:1")
     assert f"{float(shown.activations[0]):.4f}" in answer.out
     assert (
-        f"{float(shown.activations[0]):.4f}"
-        not in command("project", net, photos / "0.png", "--unit", "second:1").out
+        f"{float(shown.activations[0]):.4f}" not in command("project", net, photos / "0.png", "--unit", "second:1").out
     )
 
 

@@ -331,6 +331,6 @@ def test_a_package_that_does_not_fit_torch(tmp_path, monkeypatch):
     assert "install the timm that belongs to torch" in sentence(caught.value)
 
 
-def test_a_foreign_network_is_no_sequence_of_layers(net):
+def test_a_external_network_is_no_sequence_of_layers(net):
     with pytest.raises(ModelError, match=r"networks\.layers"):
         deconvnet.load(f"{net}:build").layers()
