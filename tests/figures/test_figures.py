@@ -15,7 +15,7 @@ from PIL import Image
 from deconvnet.errors import OptionError, RunError
 from deconvnet.experiments.top_nine.figure import TopBlock, top_block_image, top_grid
 from deconvnet.figures import ProjectionRow, filters_picture, projection_panel, save_figure
-from deconvnet.figures.canvas import MARK
+from deconvnet.figures.palette import MARK
 from deconvnet.geometry import Box
 from deconvnet.runs import Unit
 from deconvnet.training.figure import training_curve

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from deconvnet.errors import DeconvnetError, OptionError
+from deconvnet.figures.palette import INK, QUIET
 from deconvnet.runs.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK = "#1f2328"
-QUIET = "#6a737d"
-MARK = "#e0007a"
 DPI = 150
 
 
@@ -43,20 +42,6 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
-
-
-def head_line(figure: Figure, words: str, left: float, top: float) -> None:
-    """A figure's title, ``left`` and ``top`` inches from its upper left corner."""
-    width, height = figure.get_size_inches()
-    figure.text(
-        left / width, 1 - top / height, words, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False
-    )
-
-
-def foot_note(figure: Figure, words: str, left: float, bottom: float) -> None:
-    """What a figure's reader must know, in small letters, in inches from its lower left corner."""
-    width, height = figure.get_size_inches()
-    figure.text(left / width, bottom / height, words, fontsize=7.5, color=QUIET, va="bottom", parse_math=False)
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
@@ -176,3 +161,9 @@ class Sheet:
             item.set_text(words.rstrip() + "…")
             width = item.get_window_extent().width / DPI
         return width
+
+    def notes(self, lines: Sequence[str], left: float, bottom: float, step: float = 0.155) -> None:
+        """Write small quiet lines of which the last ends ``bottom`` inches above the sheet's lower edge."""
+        for number, words in enumerate(lines):
+            top = self.height - bottom - (len(lines) - number) * step
+            self.text(words, left, top, size=7.5, colour=QUIET)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deconvnet.errors import OptionError
-from deconvnet.figures.canvas import QUIET, Sheet
+from deconvnet.figures.canvas import Sheet
 from deconvnet.figures.display import display
+from deconvnet.figures.lettering import NOTE_LINE, wrapped
 from deconvnet.figures.tiles import enlarge, tile
 
 if TYPE_CHECKING:
@@ -68,14 +69,14 @@ def filters_picture(weights: np.ndarray, title: str | None = None, columns: int 
     picture = filters_image(weights, columns)
     number, _, height, width = weights.shape
     inches = min(7.2, picture.shape[1] * 0.09)
-    margin, head, foot = 0.25, 0.38, 0.3
+    margin, head = 0.25, 0.38
     tall = inches * picture.shape[0] / picture.shape[1]
-    sheet = Sheet(max(inches, 4.2) + 2 * margin, tall + 2 * margin + head + foot)
-    room = sheet.width - 2 * margin
+    room = max(inches, 4.2)
+    notes = wrapped("Mid-grey is zero; each filter has its own scale.", room)
+    sheet = Sheet(room + 2 * margin, tall + 2 * margin + head + 0.15 + NOTE_LINE * len(notes))
     sheet.text(title or f"{number} first-layer filters, {height} × {width}", margin, margin, size=11, room=room)
     sheet.picture(picture, margin, margin + head, inches, tall)
-    note = "Mid-grey is zero; each filter has its own scale."
-    sheet.text(note, margin, margin + head + tall + 0.12, size=7.5, colour=QUIET, room=room)
+    sheet.notes(notes, margin, margin)
     return sheet.figure
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deconvnet.errors import OptionError
-from deconvnet.figures.canvas import MARK, QUIET, Sheet
+from deconvnet.figures.canvas import Sheet
 from deconvnet.figures.display import display, display_scale
+from deconvnet.figures.lettering import NOTE_LINE, wrapped
+from deconvnet.figures.palette import MARK, QUIET
 from deconvnet.geometry import Box
 from deconvnet.runs.units import Unit
 
@@ -45,7 +47,7 @@ class ProjectionRow:
 
 
 _MARGIN, _GAP, _BETWEEN = 0.25, 0.05, 0.32
-_LAYER_HEAD, _CAPTION, _FOOT = 0.34, 0.33, 0.22
+_LAYER_HEAD, _CAPTION = 0.34, 0.33
 _NOTE = "Mid-grey is zero; black and white are ± the scale, each projection's own: brightness is not importance."
 
 
@@ -81,9 +83,12 @@ def projection_panel(photo: np.ndarray, rows: Sequence[ProjectionRow], title: st
     cell = 3 * side + 2 * _GAP
     head = 0.42 if title else 0.0
     lines = sum(-(-len(group) // across) for _, group in layers)
+    room = across * (cell + _BETWEEN) - _BETWEEN
+    notes = wrapped(_NOTE, room)
+    foot = NOTE_LINE * len(notes) + 0.05
     sheet = Sheet(
-        across * (cell + _BETWEEN) - _BETWEEN + 2 * _MARGIN,
-        2 * _MARGIN + head + len(layers) * _LAYER_HEAD + lines * (side + _CAPTION + 0.14) + _FOOT,
+        room + 2 * _MARGIN,
+        2 * _MARGIN + head + len(layers) * _LAYER_HEAD + lines * (side + _CAPTION + 0.14) + foot,
     )
     if title:
         sheet.text(title, _MARGIN, _MARGIN, size=12, bold=True, room=sheet.width - 2 * _MARGIN)
@@ -98,7 +103,7 @@ def projection_panel(photo: np.ndarray, rows: Sequence[ProjectionRow], title: st
                 top += side + _CAPTION + 0.14
             _draw(sheet, photo, frame, row, _MARGIN + column * (cell + _BETWEEN), top, side)
         top += side + _CAPTION + 0.14
-    sheet.text(_NOTE, _MARGIN, sheet.height - _MARGIN - 0.13, size=7.5, colour=QUIET, room=sheet.width - 2 * _MARGIN)
+    sheet.notes(notes, _MARGIN, _MARGIN - 0.05)
     return sheet.figure
 
 

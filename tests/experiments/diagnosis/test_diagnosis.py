@@ -174,7 +174,8 @@ def test_figure_of_several(diagnosis, ill):
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert sum(title.startswith("conv1: 96 filters") for title in titles) == 2
     assert any("dead maps, % (8 photos)" in title for title in titles)
-    assert "drawn with seed 0" in figure.texts[-1].get_text()
+    assert any("drawn with seed 0" in text.get_text().replace("\n", " ") for text in figure.texts)
+    assert [text.get_text() for text in figure.texts][-2:] == ["1. zfnet", "2. zfnet"]
     assert len(diagnosis.plot().axes) == 6
     with pytest.raises(OptionError, match="one to 4 networks"):
         diagnosis_figure([diagnosis] * 5)

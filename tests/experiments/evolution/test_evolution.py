@@ -19,7 +19,7 @@ from deconvnet.errors import DataError, OptionError, RunError, UnitError, Unknow
 from deconvnet.experiments.evolution import Evolution, evolution
 from deconvnet.experiments.evolution.figure import convergence_figure, evolution_figure
 from deconvnet.experiments.evolution.record import EvolutionRecord
-from deconvnet.figures.canvas import MARK
+from deconvnet.figures.palette import MARK
 from deconvnet.runs import Run
 
 LAYERS = ("conv1", "conv2", "conv5", "fc6")

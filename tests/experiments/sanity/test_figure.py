@@ -51,7 +51,7 @@ def test_pictures_curves_and_words():
     assert list(floor.get_ydata()) == [0.2, 0.2]
     assert np.allclose(single.get_ydata(), [0.25, 0.2, 0.05])
     ticks = [label.get_text() for label in panels[0].get_xticklabels()]
-    assert ticks == ["none", "…_a_long_name +2", "conv2", "conv1", "other map", "other photo", "noise"]
+    assert ticks == ["none", "features…_name +2", "conv2", "conv1", "other map", "other photo", "noise"]
     colours = {line.get_color() for line in panels[0].lines}
     assert len(colours) == 4  # three rules and the bar
 

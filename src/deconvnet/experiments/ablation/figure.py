@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deconvnet.experiments.ablation.record import BASE, AblationRecord
-from deconvnet.figures.canvas import INK, QUIET, foot_note, head_line, new_figure
+from deconvnet.figures.axes import Page, dress, legend, name_rows, spread_line
+from deconvnet.figures.palette import CHANCE, HELD_OUT, QUIET, TRAINING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_BLUE, _ORANGE = "#3465a4", "#d9730d"
-_WIDE = 10.5
+_WIDE, _NAMES = 10.5, 2.75  # inches
 
 
 def ablation_figure(record: AblationRecord, title: str | None = None) -> Figure:
@@ -31,38 +30,31 @@ def ablation_figure(record: AblationRecord, title: str | None = None) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    tall = 1.75 + 0.36 * len(record.variants)
-    figure = new_figure(_WIDE, tall)
+    height = 0.3 + 0.36 * len(record.variants)
     words = title or f"{record.network}, recipe {record.recipe}: layers removed and resized"
-    head_line(figure, words, 0.25, 0.14)
-    bottom, height = 0.95 / tall, (tall - 1.75) / tall
-    left = figure.add_axes((0.29, bottom, 0.34, height))
-    _errors(left, record)
-    right = figure.add_axes((0.675, bottom, 0.31, height))
-    _changes(right, record)
-    foot_note(figure, textwrap.fill(_note(record), 180), 0.25, 0.1)
-    return figure
+    page = Page(_WIDE, height + 0.85, words, notes=[_note(record)])
+    _errors(page.axes(_NAMES + 0.3, 0.45, 3.5, height), record)
+    _changes(page.axes(_NAMES + 4.1, 0.45, 3.3, height), record)
+    return page.figure
 
 
 def _errors(axes: Axes, record: AblationRecord) -> None:
     places = np.arange(len(record.variants))
     for values, colour, name, shift in (
-        (record.train, _BLUE, "training photos", -0.1),
-        (record.top1, _ORANGE, "held-out photos", 0.1),
+        (record.train, TRAINING, "training photos", -0.1),
+        (record.top1, HELD_OUT, "held-out photos", 0.1),
     ):
-        means, spreads = _mean_spread(values)
-        axes.errorbar(means, places + shift, xerr=spreads, fmt="o", color=colour, markersize=5, capsize=2.5, label=name)
+        spread_line(axes, places + shift, *_mean_spread(values), colour, name, style="none", vertical=False)
         for place, row in zip(places, values, strict=True):
             axes.plot(
                 100 * row, np.full(len(row), place + shift), "o", color=colour, markerfacecolor="white", markersize=3
             )
     labels = [
-        f"{title}\n{parameters / 1e6:.2f} M parameters"
+        f"{title}, {parameters / 1e6:.2f} M parameters"
         for title, parameters in zip(record.titles, record.parameters, strict=True)
     ]
-    axes.set_yticks(places, labels, fontsize=7.5, color=INK)
     axes.set_xlim(0, min(100.0, 100 * float(max(record.train.max(), record.top1.max())) + 8))
-    _finish(axes, len(places), "top-1 error (%)")
+    _finish(axes, labels, "top-1 error (%)")
 
 
 def _changes(axes: Axes, record: AblationRecord) -> None:
@@ -72,23 +64,15 @@ def _changes(axes: Axes, record: AblationRecord) -> None:
     here = [(place, *row.difference) for place, row, told in zip(places, rows, ours, strict=True) if told]
     if here:
         where, means, spreads = (np.array(column) for column in zip(*here, strict=True))
-        axes.errorbar(
-            100 * means,
-            where - 0.1,
-            xerr=100 * np.nan_to_num(spreads),
-            fmt="o",
-            color=_ORANGE,
-            markersize=5,
-            capsize=2.5,
-            label="here, held out",
+        spread_line(
+            axes, where - 0.1, 100 * means, 100 * spreads, HELD_OUT, "here, held out", style="none", vertical=False
         )
     paper = [(place, row.paper[1]) for place, row in zip(places, rows, strict=True) if row.paper and row.name != BASE]
     if paper:
         where, moved = (np.array(column) for column in zip(*paper, strict=True))
-        axes.plot(moved, where + 0.1, "D", color="#6a737d", markersize=5, label="paper, ImageNet validation")
-    axes.axvline(0, color="#9aa0a6", linewidth=1)
-    axes.set_yticks(places, [""] * len(places))
-    _finish(axes, len(places), "its change to the unchanged network (points)")
+        axes.plot(moved, where + 0.1, "D", color=QUIET, markersize=5, label="paper, ImageNet validation")
+    axes.axvline(0, color=CHANCE, linewidth=1)
+    _finish(axes, [""] * len(places), "its change to the unchanged network (points)")
 
 
 def _mean_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,20 +80,10 @@ def _mean_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return 100 * values.mean(1), 100 * spread
 
 
-def _finish(axes: Axes, rows: int, title: str) -> None:
-    axes.set_ylim(rows - 0.5, -0.5)
-    axes.set_title(title, loc="left", fontsize=9, color=INK, pad=18)
-    axes.tick_params(axis="x", labelsize=8, colors=QUIET)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="#e6e8eb", linewidth=0.7)
-    axes.set_axisbelow(True)
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(
-            frameon=False, fontsize=7.5, labelcolor=INK, loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=2
-        )
-    for name, spine in axes.spines.items():
-        spine.set_visible(name == "bottom")
-        spine.set_color("#c5c9ce")
+def _finish(axes: Axes, names: list[str], title: str) -> None:
+    dress(axes, title, grid="x", pad=18)
+    name_rows(axes, names, _NAMES)
+    legend(axes, loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=2)
 
 
 def _note(record: AblationRecord) -> str:

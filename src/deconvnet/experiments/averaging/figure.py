@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from deconvnet.errors import OptionError
 from deconvnet.experiments.averaging.record import AverageRow
-from deconvnet.figures.bars import ORANGE, draw_bars
-from deconvnet.figures.canvas import QUIET, new_figure
+from deconvnet.figures.axes import Page
+from deconvnet.figures.bars import draw_bars
+from deconvnet.figures.palette import ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,16 +32,15 @@ def averaging_figure(rows: Sequence[AverageRow], data: str) -> Figure:
     """
     if not rows:
         raise OptionError("there is no network to draw: give at least two.")
-    wide, tall = 9.0, 1.25 + 0.34 * len(rows)
-    figure = new_figure(wide, tall)
+    bar = 0.1 + 0.34 * len(rows)
+    words = f"{data}; {rows[0].count:,} photos. Whiskers: one standard error over photos."
+    page = Page(9.4, bar + 0.75, notes=[words])
     kinds = (("top1", "top-1 error, %"), ("top5", "top-5 error, %"), ("per_class", "error, mean over classes, %"))
     for number, (key, title) in enumerate(kinds):
-        axes = figure.add_axes((0.17 + number * 0.275, 0.62 / tall, 0.25, (tall - 1.05) / tall))
+        axes = page.axes(1.95 + number * 2.45, 0.32, 2.25, bar)
         values = [100 * getattr(row, key) for row in rows]
         spreads = [100 * row.top1_spread for row in rows] if key == "top1" else None
         names = [row.name if number == 0 else "" for row in rows]
-        draw_bars(axes, names, values, "{:.1f}", title, spreads)
+        draw_bars(axes, names, values, "{:.1f}", title, spreads, room=1.65)
         axes.patches[-1].set_facecolor(ORANGE)
-    words = f"{data}; {rows[0].count:,} photos. Whiskers: one standard error over photos."
-    figure.text(0.17, 0.1 / tall, words, fontsize=7.5, color=QUIET, va="bottom", parse_math=False)
-    return figure
+    return page.figure

@@ -9,11 +9,14 @@ import numpy as np
 
 from deconvnet.errors import OptionError
 from deconvnet.experiments.comparison.record import ComparisonRow
+from deconvnet.figures.axes import Page
 from deconvnet.figures.bars import draw_bars
-from deconvnet.figures.canvas import INK, QUIET, foot_note, new_figure
 from deconvnet.figures.filters import filters_image
+from deconvnet.figures.lettering import names_that_fit, wrapped
+from deconvnet.figures.palette import QUIET
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -39,10 +42,19 @@ def comparison_figure(
     """
     if not rows:
         raise OptionError("there is no network to draw: give at least one.")
-    bar, wide = 0.3 * len(rows) + 0.1, 11.0
-    side = min(2.1, (wide - 0.4) / len(rows) - 0.25)
-    tall = 0.5 + 2 * (bar + 0.75) + 0.7 * side + 0.55 + 0.35
-    figure = new_figure(wide, tall)
+    bar, wide, line = 0.3 * len(rows) + 0.1, 11.4, 0.75
+    across = min(len(rows), 5)
+    cell = (wide - 0.44) / across
+    side = min(2.1, cell - 0.25)
+    below = 2 * (bar + line)
+    headings = [_first_words(row, side + 0.2) for row in rows]
+    deep = 0.15 * max(len(words) for words in headings) + 0.7 * side + 0.25
+    words = "Cost on logarithmic scales. Mid-grey of a filter is zero, each on its own scale. " + note
+    page = Page(wide, 0.1 + below + deep * -(-len(rows) // across), notes=[words])
+
+    def panel(column: int, row: int) -> Axes:
+        return page.axes(1.75 + column * 3.2, 0.25 + row * (bar + line), 2.6, bar)
+
     names = [row.name for row in rows]
     panels = [
         ("parameters, millions", [row.parameters / 1e6 for row in rows], "{:.3g}", True),
@@ -52,39 +64,31 @@ def comparison_figure(
         ("last conv sees, px", [float(row.receptive_field or np.nan) for row in rows], "{:.0f}", False),
     ]
     for number, (title, values, form, log) in enumerate(panels):
-        column, line = number % 3, number // 3
-        axes = figure.add_axes(_place(column, line, bar, wide, tall))
-        draw_bars(axes, names if column == 0 else [""] * len(names), values, form, title, log=log)
-    axes = figure.add_axes(_place(2, 1, bar, wide, tall))
+        column = number % 3
+        axes = panel(column, number // 3)
+        draw_bars(axes, names if column == 0 else [""] * len(names), values, form, title, log=log, room=1.45)
+    axes = panel(2, 1)
     tops = [100 * (row.accuracy or {}).get("top1", np.nan) for row in rows]
     draw_bars(axes, [""] * len(names), tops, "{:.1f}", "accuracy, top-1, % (each on its own data)")
     axes.set_xlim(0, 120)
     axes.set_xticks([0, 25, 50, 75, 100])
-    top = 0.5 + 2 * (bar + 0.75)
-    for number, (row, weights) in enumerate(zip(rows, filters, strict=True)):
-        left = 0.3 + number * (wide - 0.4) / len(rows)
-        figure.text(left / wide, 1 - (top - 0.05) / tall, _first_words(row), fontsize=8, color=INK, va="top")
-        axes = figure.add_axes((left / wide, 1 - (top + 0.42 + 0.7 * side) / tall, side / wide, 0.7 * side / tall))
-        axes.set_axis_off()
+    for number, (words, weights) in enumerate(zip(headings, filters, strict=True)):
+        row, column = divmod(number, across)
+        left, top = 0.22 + column * cell, 0.1 + below + row * deep
+        page.text("\n".join(words), left, top)
+        top += 0.15 * len(words) + 0.05
         if weights.shape[1] in (1, 3):
-            axes.imshow(filters_image(weights), interpolation="nearest")
-            axes.set_anchor("NW")
+            page.picture(filters_image(weights), left, top, side, 0.7 * side)
         else:
-            axes.text(0, 0.8, f"filters of {weights.shape[1]} channels", fontsize=8, color=QUIET)
-    words = "Cost on logarithmic scales. Mid-grey of a filter is zero, each on its own scale. " + note
-    foot_note(figure, words, 0.3, 0.1)
-    return figure
+            page.text(f"filters of {weights.shape[1]} channels", left, top + 0.1, colour=QUIET)
+    return page.figure
 
 
-def _place(column: int, line: int, bar: float, wide: float, tall: float) -> tuple[float, float, float, float]:
-    """Left, bottom, width, height of a panel of bars, in shares of the figure."""
-    left, width = 1.35 + column * 3.2, 2.6
-    return left / wide, 1 - (0.42 + line * (bar + 0.75) + bar) / tall, width / wide, bar / tall
-
-
-def _first_words(row: ComparisonRow) -> str:
+def _first_words(row: ComparisonRow, room: float) -> list[str]:
     first = row.first
     kernel = f"{first['kernel']}×{first['kernel']}, stride {first['stride']}"
-    size = f"{row.name} {first['layer']}\n{first['filters']} of {kernel}"
+    lines = [*names_that_fit([f"{row.name} {first['layer']}"], room), f"{first['filters']} of {kernel}"]
     bands = first.get("bands")
-    return size + ("; low/middle/high " + "/".join(f"{100 * b:.0f}" for b in bands) + " %" if bands else "")
+    if bands:
+        lines.append("low/middle/high " + "/".join(f"{100 * b:.0f}" for b in bands) + " %")
+    return [part for line in lines for part in wrapped(line, room)]

@@ -9,9 +9,12 @@ import numpy as np
 
 from deconvnet.errors import OptionError
 from deconvnet.experiments.diagnosis.record import DiagnosisRecord
-from deconvnet.figures.canvas import INK, QUIET, new_figure
+from deconvnet.figures.axes import Page, dress, legend, name_columns, title_panel
+from deconvnet.figures.bars import draw_columns
 from deconvnet.figures.display import display
 from deconvnet.figures.filters import filters_image
+from deconvnet.figures.lettering import NameLayout, lay_names, names_that_fit
+from deconvnet.figures.palette import BLUE, PALE, PALEST, QUIET, VERMILION
 from deconvnet.figures.tiles import tile
 
 if TYPE_CHECKING:
@@ -19,10 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 4
-_BLUE, _ORANGE, _PALE = "#3465a4", "#d9730d", "#dfe5ee"
-_COLUMN, _LEFT, _TOP, _FOOT = 3.9, 0.55, 0.62, 0.62
-_PICTURE, _PANEL, _GAP = 2.2, 1.35, 0.72
-_LABELLED = 40  # letters of all layers' names together that fit side by side
+_COLUMN, _LEFT = 3.9, 0.9
+_PANEL_WIDTH = _COLUMN - 0.6
+_Limits = dict[str, float]
+_PICTURE, _PANEL, _GAP = 2.2, 1.35, 0.55
 
 
 def diagnosis_figure(records: Sequence[DiagnosisRecord]) -> Figure:
@@ -47,27 +50,48 @@ def diagnosis_figure(records: Sequence[DiagnosisRecord]) -> Figure:
     seconds = any(len(record.second) for record in records)
     spectral = any(len(r.filters) and not np.isnan(r.filters[0].radial).all() for r in records)
     kinds = ["filters"] + ["second"] * seconds + ["spectrum"] * spectral + ["maps", "strided", "shifts"] * on_photos
-    heights = [_PICTURE if kind in ("filters", "second") else _PANEL for kind in kinds]
-    tall = _TOP + sum(heights) + _GAP * (len(kinds) - 1) + _FOOT + 0.35
-    wide = _LEFT + _COLUMN * len(records) + 0.15
-    figure = new_figure(wide, tall)
-    limits = _limits(records)
-    for column, record in enumerate(records):
-        left = _LEFT + column * _COLUMN
-        figure.text(left / wide, 1 - 0.16 / tall, record.title, fontsize=12, fontweight="bold", color=INK, va="top")
-        top = _TOP
-        for kind, height in zip(kinds, heights, strict=True):
-            place = (left / wide, 1 - (top + height) / tall, (_COLUMN - 0.6) / wide, height / tall)
-            _DRAW[kind](figure.add_axes(place), record, limits)
-            top += height + _GAP
+    layouts = {kind: [_layout(kind, record) for record in records] for kind in kinds}
+    deep = {kind: _GAP + max(each.height for each in found) for kind, found in layouts.items()}
+    heights = {kind: _PICTURE if kind in ("filters", "second") else _PANEL for kind in kinds}
     note = "Pictures: mid-grey is zero, each filter and projection on its own scale. " + (
         f"Photos: {records[0].data}." if on_photos else "No photos were given: filters only."
     )
-    figure.text(_LEFT / wide, 0.12 / tall, note, fontsize=7.5, color=QUIET, va="bottom", wrap=True, parse_math=False)
-    return figure
+    page = Page(
+        _LEFT + _COLUMN * len(records) + 0.15, 0.5 + sum(heights[k] + deep[k] for k in kinds) - 0.3, notes=[note]
+    )
+    limits = _limits(records)
+    for column, (record, words) in enumerate(zip(records, _titles(records), strict=True)):
+        left = _LEFT + column * _COLUMN
+        page.text(words, left, 0.0, size=12, bold=True)
+        top = 0.5
+        for kind in kinds:
+            axes = page.axes(left, top, _PANEL_WIDTH, heights[kind])
+            _DRAW[kind](axes, record, limits, layouts[kind][column])
+            top += heights[kind] + deep[kind]
+    return page.figure
 
 
-def _filters(axes: Axes, record: DiagnosisRecord, _limits: dict[str, float]) -> None:
+def _titles(records: Sequence[DiagnosisRecord]) -> list[str]:
+    """What stands above the columns: titles, with the networks' names or numbers where two have the same."""
+    titles = [record.title for record in records]
+    if len(set(titles)) < len(titles):
+        titles = [f"{record.title} ({record.network})" for record in records]
+    if len(set(titles)) < len(titles):
+        titles = [f"{number}. {record.title}" for number, record in enumerate(records, start=1)]
+    return names_that_fit(titles, (_PANEL_WIDTH + 0.4) / 1.1, 12)  # bold letters are a tenth wider
+
+
+def _layout(kind: str, record: DiagnosisRecord) -> NameLayout:
+    """How the layers' names stand below a panel."""
+    names = {
+        "maps": [m.layer for m in record.maps],
+        "strided": [f"{s.layer}/{s.stride}" for s in record.strided],
+        "shifts": [s.layer for s in record.shifts],
+    }.get(kind, [])
+    return lay_names(names, _PANEL_WIDTH) if names else NameLayout([], [], 0, 0.22 if kind == "spectrum" else 0.0, 0.0)
+
+
+def _filters(axes: Axes, record: DiagnosisRecord, _limits: _Limits, _names: NameLayout) -> None:
     first = record.filters[0]
     count, channels, height, width = first.shape
     title = f"{first.layer}: {count} filters, {height} × {width}, stride {first.stride}; {len(first.faint)} faint"
@@ -77,7 +101,7 @@ def _filters(axes: Axes, record: DiagnosisRecord, _limits: dict[str, float]) -> 
         _nothing(axes, title, f"filters of {channels} channels are no pictures")
 
 
-def _second(axes: Axes, record: DiagnosisRecord, _limits: dict[str, float]) -> None:
+def _second(axes: Axes, record: DiagnosisRecord, _limits: _Limits, _names: NameLayout) -> None:
     if not len(record.second):
         _nothing(axes, "second layer", "no projections")
         return
@@ -87,7 +111,7 @@ def _second(axes: Axes, record: DiagnosisRecord, _limits: dict[str, float]) -> N
     _picture(axes, tile([display(each) for each in record.second], columns, max(1, side // 20)), title)
 
 
-def _spectrum(axes: Axes, record: DiagnosisRecord, limits: dict[str, float]) -> None:
+def _spectrum(axes: Axes, record: DiagnosisRecord, limits: _Limits, _names: NameLayout) -> None:
     first = record.filters[0]
     title = f"{first.layer}: power of the filters by frequency"
     if np.isnan(first.radial).all():
@@ -97,7 +121,7 @@ def _spectrum(axes: Axes, record: DiagnosisRecord, limits: dict[str, float]) -> 
     for low, high, word, share in zip(
         (0, 1 / 8, 1 / 4), (1 / 8, 1 / 4, 1 / 2), ("low", "middle", "high"), first.mean_bands, strict=True
     ):
-        axes.axvspan(low, high, color=_PALE if word == "middle" else "#f4f6f9", linewidth=0)
+        axes.axvspan(low, high, color=PALE if word == "middle" else PALEST, linewidth=0)
         axes.text(
             (low + high) / 2,
             0.96,
@@ -108,7 +132,7 @@ def _spectrum(axes: Axes, record: DiagnosisRecord, limits: dict[str, float]) -> 
             fontsize=7,
             color=QUIET,
         )
-    axes.plot((np.arange(rings) + 0.5) / (2 * rings), np.maximum(first.radial, 1e-3), color=_BLUE, linewidth=1.6)
+    axes.plot((np.arange(rings) + 0.5) / (2 * rings), np.maximum(first.radial, 1e-3), color=BLUE, linewidth=1.6)
     axes.axhline(1, color=QUIET, linewidth=0.8, linestyle=":")
     axes.set_yscale("log")
     axes.set_ylim(0.03, limits["radial"])
@@ -116,31 +140,33 @@ def _spectrum(axes: Axes, record: DiagnosisRecord, limits: dict[str, float]) -> 
     _style(axes, title, "cycles per pixel (dotted: white noise)")
 
 
-def _maps(axes: Axes, record: DiagnosisRecord, limits: dict[str, float]) -> None:
-    layers = [m.layer for m in record.maps]
+def _maps(axes: Axes, record: DiagnosisRecord, limits: _Limits, names: NameLayout) -> None:
     dead = [100 * len(m.dead) / len(m.photos) for m in record.maps]
-    _bars(axes, layers, dead, [f"{len(m.dead)}" for m in record.maps], limits["dead"])
-    _style(axes, f"dead maps, % ({record.photos} photos)", "")
+    draw_columns(axes, names, dead, [f"{len(m.dead)}" for m in record.maps], limits["dead"])
+    _style(axes, f"dead maps, % ({record.photos} photos)")
 
 
-def _strided(axes: Axes, record: DiagnosisRecord, limits: dict[str, float]) -> None:
-    layers = [f"{s.layer}/{s.stride}" for s in record.strided]
+def _strided(axes: Axes, record: DiagnosisRecord, limits: _Limits, names: NameLayout) -> None:
     shares = [100 * s.share for s in record.strided]
-    _bars(axes, layers, shares, [f"{share:.1f}" for share in shares], limits["folded"])
-    _style(axes, "energy that strided layers fold, %", "")
+    draw_columns(axes, names, shares, [f"{share:.1f}" for share in shares], limits["folded"])
+    _style(axes, "energy that strided layers fold, %")
 
 
-def _shifts(axes: Axes, record: DiagnosisRecord, limits: dict[str, float]) -> None:
+def _shifts(axes: Axes, record: DiagnosisRecord, limits: _Limits, names: NameLayout) -> None:
     places = np.arange(len(record.shifts))
     marker = "o" if len(places) < 12 else ""
-    for key, words, colour in (("change", "change of the maps", _BLUE), ("unexplained", "beyond mere motion", _ORANGE)):
+    for key, words, colour in (
+        ("change", "change of the maps", BLUE),
+        ("unexplained", "beyond mere motion", VERMILION),
+    ):
         values = [100 * getattr(s, key) for s in record.shifts]
         axes.plot(places, values, color=colour, linewidth=1.5, marker=marker, markersize=3.5, label=words)
-    _names(axes, [s.layer for s in record.shifts])
+    name_columns(axes, names)
+    axes.set_xlim(-0.6, max(len(places) - 0.4, 0.6))
     axes.set_ylim(0, limits["shift"])
     kept = "" if np.isnan(record.consistency) else f"; class stays {record.consistency:.0%}"
-    _style(axes, f"answer to a shift by 1 px, %{kept}", "")
-    axes.legend(frameon=False, fontsize=7, labelcolor=INK, loc="upper right", ncols=2)
+    _style(axes, f"answer to a shift by 1 px, %{kept}")
+    legend(axes, loc="upper right", ncols=2)
 
 
 _DRAW = {
@@ -167,59 +193,18 @@ def _limits(records: Sequence[DiagnosisRecord]) -> dict[str, float]:
     }
 
 
-def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], labels: Sequence[str], top: float) -> None:
-    places = np.arange(len(values))
-    axes.bar(places, np.nan_to_num(values), color=_BLUE, width=0.6)
-    if len(values) <= 12:
-        for place, (value, label) in enumerate(zip(values, labels, strict=True)):
-            if not np.isnan(value):
-                axes.text(place, value + top * 0.02, label, ha="center", va="bottom", fontsize=7, color=INK)
-    _names(axes, names)
-    axes.set_ylim(0, top)
-
-
-def _names(axes: Axes, names: Sequence[str]) -> None:
-    """Layers below the axis: all where they fit, turned where they nearly do, else the first, middle and last."""
-    places = np.arange(len(names))
-    shown = list(range(len(names)))
-    if len(names) > 12:
-        shown = sorted({round(i) for i in np.linspace(0, len(names) - 1, 5)})
-    axes.set_xticks(places[shown])
-    turned = sum(len(names[i]) for i in shown) > _LABELLED
-    axes.set_xticklabels(
-        [_short(names[i]) for i in shown], rotation=21 if turned else 0, ha="right" if turned else "center", fontsize=7
-    )
-    if turned:
-        for label in axes.get_xticklabels():
-            label.set_rotation_mode("anchor")
-            label.set_fontsize(6.5)
-    axes.set_xlim(-0.6, max(len(names) - 0.4, 0.6))
-
-
-def _short(name: str) -> str:
-    """A long name without its middle."""
-    return name if len(name) <= 15 else f"{name[:7]}…{name[-7:]}"
-
-
 def _picture(axes: Axes, image: np.ndarray, title: str) -> None:
     axes.imshow(image, interpolation="nearest")
     axes.set_axis_off()
     axes.set_anchor("NW")
-    axes.set_title(title, loc="left", fontsize=8.5, color=INK)
+    title_panel(axes, title)
 
 
 def _nothing(axes: Axes, title: str, words: str) -> None:
     axes.set_axis_off()
-    axes.set_title(title, loc="left", fontsize=8.5, color=INK)
+    title_panel(axes, title)
     axes.text(0, 0.8, words, fontsize=8, color=QUIET)
 
 
-def _style(axes: Axes, title: str, below: str) -> None:
-    axes.set_title(title, loc="left", fontsize=8.5, color=INK)
-    axes.set_xlabel(below, fontsize=7.5, color=QUIET)
-    axes.tick_params(labelsize=7, colors=QUIET, length=2)
-    axes.grid(axis="y", color="#e6e8eb", linewidth=0.7)
-    axes.set_axisbelow(True)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in ("bottom", "left"))
-        spine.set_color("#c5c9ce")
+def _style(axes: Axes, title: str, below: str = "") -> None:
+    dress(axes, title, below=below, spines=("bottom", "left"))

@@ -10,8 +10,11 @@ import numpy as np
 
 from deconvnet.errors import OptionError, UnknownNameError
 from deconvnet.experiments.evolution.record import EvolutionRecord, LayerEvolution, mean_over_maps
-from deconvnet.figures.canvas import INK, MARK, QUIET, Sheet, new_figure
+from deconvnet.figures.axes import Page, dress
+from deconvnet.figures.canvas import Sheet
 from deconvnet.figures.display import display
+from deconvnet.figures.lettering import NAME, NOTE_LINE, names_that_fit, wrapped
+from deconvnet.figures.palette import INK, MARK, NOTHING, QUIET, depth_colour
 from deconvnet.figures.tiles import enlarge, shrink
 
 if TYPE_CHECKING:
@@ -19,9 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CELL, _GAP, _LABEL = 0.56, 0.05, 0.42  # inches
-_HEAD, _FOOT, _BETWEEN = 0.5, 0.5, 0.32
+_HEAD, _BETWEEN = 0.5, 0.32
 _PIXELS = 112  # of a cell, at most; more would not be seen and would cost memory
-_NOTHING = "#e3e6ea"
 _WIDEST = 14.0
 
 
@@ -60,7 +62,13 @@ def evolution_figure(
     columns = _columns(heights, wide)
     tallest = max(sum(heights[i] + _BETWEEN for i in column) for column in columns)
     width = max(5.5, 0.4 + len(columns) * wide + (len(columns) - 1) * _BETWEEN)
-    sheet = Sheet(width, _HEAD + tallest + _FOOT)
+    names = names_that_fit([block.layer for block in blocks], 0.8 * (wide - 1.1), 9.5)  # bold letters are wider
+    said = (
+        "Pink bar: the photo that activates the map most is another than a snapshot before. Flat grey: no photo does.",
+        "Each picture on its own scale, zero is mid-grey: brightness says nothing of strength.",
+    )
+    notes = [line for each in said for line in wrapped(each, width - 0.4)]
+    sheet = Sheet(width, _HEAD + tallest + NOTE_LINE * len(notes) + 0.15)
     sheet.text(
         title or f"{record.network}: strongest activation of {record.photos:,} {record.photo_set}",
         0.2,
@@ -72,14 +80,9 @@ def evolution_figure(
     for number, column in enumerate(columns):
         top = _HEAD
         for i in column:
-            _block(sheet, record, blocks[i], 0.2 + number * (wide + _BETWEEN), top, patches)
+            _block(sheet, record, blocks[i], names[i], 0.2 + number * (wide + _BETWEEN), top, patches)
             top += heights[i] + _BETWEEN
-    notes = (
-        "Pink bar: the photo that activates the map most is another than a snapshot before. Flat grey: no photo does.",
-        "Each picture on its own scale, zero is mid-grey: brightness says nothing of strength.",
-    )
-    for line, note in enumerate(notes):
-        sheet.text(note, 0.2, sheet.height - 0.42 + 0.16 * line, size=7.5, colour=QUIET, room=width - 0.4)
+    sheet.notes(notes, 0.2, 0.12)
     return sheet.figure
 
 
@@ -104,13 +107,13 @@ def _columns(heights: Sequence[float], wide: float) -> list[list[int]]:
 
 
 def _block(
-    sheet: Sheet, record: EvolutionRecord, block: LayerEvolution, left: float, top: float, patches: bool
+    sheet: Sheet, record: EvolutionRecord, block: LayerEvolution, name: str, left: float, top: float, patches: bool
 ) -> None:
     step = _CELL + _GAP
     height, width = block.projections.shape[3:]
     whole = height == width == record.input_size
     said = "the whole picture" if whole else f"{height} x {width} of {record.input_size} px"
-    used = sheet.text(block.layer, left, top, size=9.5, bold=True)
+    used = sheet.text(name, left, top, size=9.5, bold=True)
     sheet.text(said, left + used + 0.12, top + 0.03, size=7, colour=QUIET)
     cells = left + _LABEL
     under = top + 0.22
@@ -131,7 +134,7 @@ def _block(
             if block.active[s, channel]:
                 sheet.picture(_fit(display(block.projections[s, row])), place, down, _CELL, _CELL)
             else:
-                sheet.rectangle(place, down, _CELL, _CELL, fill=_NOTHING)
+                sheet.rectangle(place, down, _CELL, _CELL, fill=NOTHING)
             if s and block.jumped[s - 1, channel]:
                 sheet.rectangle(place - _GAP + 0.006, down, _GAP - 0.012, _CELL, fill=MARK, zorder=3)
         if patches:
@@ -139,7 +142,7 @@ def _block(
             if block.active[-1, channel]:
                 sheet.picture(_fit(block.patches[-1, row]), place, down, _CELL, _CELL)
             else:
-                sheet.rectangle(place, down, _CELL, _CELL, fill=_NOTHING)
+                sheet.rectangle(place, down, _CELL, _CELL, fill=NOTHING)
 
 
 def _fit(picture: np.ndarray) -> np.ndarray:
@@ -167,18 +170,13 @@ def convergence_figure(record: EvolutionRecord, title: str | None = None) -> Fig
     """
     if not record.layers:
         raise OptionError("there is no layer to draw.")
-    figure = new_figure(11.5, 6.9)
-    figure.text(
-        0.045,
-        0.975,
-        title or f"{record.network}: how each layer settles",
-        fontsize=12,
-        fontweight="bold",
-        color=INK,
-        va="top",
-        parse_math=False,
+    note = (
+        "Same unit: photo and position of each map's strongest activation in the last snapshot, projected in all. "
+        "Strongest: on receptive fields, whatever the photo. Ticks at the right edge: the same cosine between two "
+        "different maps of the layer, which is what to expect of pictures that have nothing in common but the place. "
+        "Columns are evenly spaced."
     )
-    grid = figure.add_gridspec(2, 3, left=0.045, right=0.865, bottom=0.135, top=0.885, hspace=0.42, wspace=0.22)
+    page = Page(11.6, 6.0, title or f"{record.network}: how each layer settles", notes=[note])
     fixed = [mean_over_maps(each.fixed) for each in record.layers]
     fixed_steps = [mean_over_maps(each.fixed_steps) for each in record.layers]
     steps = [mean_over_maps(each.strongest_steps) for each in record.layers]
@@ -193,62 +191,39 @@ def convergence_figure(record: EvolutionRecord, title: str | None = None) -> Fig
         ("strongest: cosine with the one before", steps, others),
     )
     for number, (words, curves, chance) in enumerate(panels):
-        axes = figure.add_subplot(grid[number // 3, number % 3])
-        _curves(axes, record, curves, chance)
-        axes.set_title(words, loc="left", fontsize=9.5, color=INK)
+        axes = page.axes(0.5 + (number % 3) * 3.15, 0.3 + (number // 3) * 2.95, 2.8, 2.2)
+        _curves(axes, record, curves, chance, words)
         if number == 0:
             handles = axes.get_lines()[: len(record.layers)]
-            names = [_short(each.layer) for each in record.layers]
-            figure.legend(
-                handles, names, loc="upper left", bbox_to_anchor=(0.872, 0.9), frameon=False, fontsize=8, labelcolor=INK
-            )
-    note = (
-        "Same unit: photo and position of each map's strongest activation in the last snapshot, projected in all. "
-        "Strongest: on receptive fields, whatever the photo.\n"
-        "Ticks at the right edge: the same cosine between two different maps of the layer, which is what to expect of "
-        "pictures that have nothing in common but the place. Columns are evenly spaced."
-    )
-    figure.text(0.045, 0.015, note, fontsize=7.5, color=QUIET, va="bottom", parse_math=False)
-    return figure
+            names = names_that_fit([each.layer for each in record.layers], 1.25)
+            axes.legend(
+                handles, names, loc="upper left", bbox_to_anchor=(1 + 6.35 / 2.8, 1.03), frameon=False, fontsize=NAME,
+                labelcolor=INK,
+            )  # fmt: skip
+    return page.figure
 
 
-def _curves(axes: Axes, record: EvolutionRecord, curves: Sequence[np.ndarray], chance: Sequence[float] | None) -> None:
+def _curves(
+    axes: Axes, record: EvolutionRecord, curves: Sequence[np.ndarray], chance: Sequence[float] | None, title: str
+) -> None:
     count = len(record.snapshots)
     values = [curve[np.isfinite(curve)] for curve in curves]
     low = min([0.0, *(float(each.min()) for each in values if len(each))])
     for number, curve in enumerate(curves):
         places = np.arange(count) if len(curve) == count else np.arange(1, count)
-        axes.plot(places, curve, color=_colour(number, len(curves)), linewidth=1.5, marker="o", markersize=3)
+        axes.plot(places, curve, color=depth_colour(number, len(curves)), linewidth=1.5, marker="o", markersize=3)
     if chance is not None:
         for number, value in enumerate(chance):
             if math.isfinite(value):
                 low = min(low, value)
-                axes.plot([count - 0.72, count - 0.5], [value] * 2, color=_colour(number, len(curves)), linewidth=2)
+                axes.plot(
+                    [count - 0.72, count - 0.5], [value] * 2, color=depth_colour(number, len(curves)), linewidth=2
+                )
+    dress(axes, title)
     axes.set_xlim(-0.4, count - 0.45)
     axes.set_ylim(low - 0.02, 1.03)
     every = max(1, math.ceil(count / 12))
     shown = [i for i in range(count) if i % every == 0 or i == count - 1]
     long = max(len(each) for each in record.snapshots) > 5  # names of files would run into each other
     axes.set_xticks(shown, [str(i + 1) if long else record.snapshots[i] for i in shown])
-    words = f"{record.axis}, in order" if long else record.axis
-    axes.set_xlabel(words, fontsize=8.5, color=QUIET, labelpad=2)
-    axes.tick_params(labelsize=8, colors=QUIET)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name == "bottom")
-        spine.set_color("#c5c9ce")
-
-
-def _short(name: str, most: int = 16) -> str:
-    return name if len(name) <= most else "…" + name[1 - most :]
-
-
-def _colour(number: int, count: int) -> str:
-    """Light to dark, lower to upper layers."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    share = number / max(1, count - 1)
-    return to_hex(colormaps["viridis"](0.88 - 0.88 * share))
+    axes.set_xlabel(f"{record.axis}, in order" if long else record.axis)

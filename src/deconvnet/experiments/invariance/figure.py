@@ -8,17 +8,19 @@ import numpy as np
 
 from deconvnet.errors import OptionError
 from deconvnet.experiments.invariance.record import InvarianceRecord, TransformationCurve
-from deconvnet.figures.canvas import INK, QUIET, foot_note, head_line, new_figure
+from deconvnet.figures.axes import MARGIN, TITLE, Page, dress, title_panel
+from deconvnet.figures.lettering import NAME, names_that_fit, shortened, width_of
+from deconvnet.figures.palette import LINES, QUIET, SPINE, rgb
 from deconvnet.figures.tiles import tile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = ("#3465a4", "#d9730d", "#2e7d5b", "#a8328a", "#8a6d00", "#c0392b", "#5b5f97", "#00838f")
-_STYLES: tuple[Literal["-", "--", ":"], ...] = ("-", "--", ":")  # one for each eight photos
+_STYLES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")  # one for each seven photos
 _MOST = 24
-_ROW, _HEAD, _FOOT, _LEGEND = 2.35, 0.62, 0.52, 0.2
+_LEFT, _EXAMPLES, _PANEL, _BETWEEN = 0.45, 2.2, 2.5, 0.5
+_HIGH, _ROW, _LEGEND = 1.55, 2.3, 0.2
 
 
 def invariance_figure(record: InvarianceRecord, title: str | None = None) -> Figure:
@@ -44,82 +46,60 @@ def invariance_figure(record: InvarianceRecord, title: str | None = None) -> Fig
         raise OptionError(f"{count} photos cannot be told apart in one figure: draw at most {_MOST}.")
     plots = len(record.layers) + (1 if record.labels else 0)
     across = 3
-    legend = _LEGEND * -(-count // across) + 0.12
-    width = 2.9 + 3.0 * plots
-    height = _HEAD + legend + _ROW * len(record.courses) + _FOOT
-    figure = new_figure(width, height)
+    legend = _LEGEND * -(-count // across) + 0.2
+    width = _LEFT + _EXAMPLES + plots * (_BETWEEN + _PANEL) + 0.2
     words = title or f"{record.network}: features of {count} photo{'s' * (count > 1)} under transformations"
-    head_line(figure, words, 0.2, 0.14)
-    _legend(figure, record, across)
-    grid = figure.add_gridspec(
-        len(record.courses),
-        1 + plots,
-        width_ratios=(2.2, *(2.6 for _ in range(plots))),
-        left=0.42 / width,
-        right=1 - 0.15 / width,
-        bottom=(_FOOT + 0.36) / height,
-        top=1 - (_HEAD + legend + 0.02) / height,
-        hspace=0.52,
-        wspace=0.27,
-    )
-    for row, course in enumerate(record.courses):
-        letter = chr(ord("a") + row)
-        _examples(figure.add_subplot(grid[row, 0]), record, course, letter)
-        for number, layer in enumerate(record.layers):
-            axes = figure.add_subplot(grid[row, 1 + number])
-            _lines(axes, course, course.distances[number])
-            axes.set_title(f"{letter}{2 + number}  {layer}: Euclidean distance", loc="left", fontsize=8.5, color=INK)
-        if record.labels:
-            axes = figure.add_subplot(grid[row, plots])
-            _lines(axes, course, course.probabilities)
-            axes.set_ylim(0, 1.03)
-            axes.set_title(f"{letter}{1 + plots}  probability of the class", loc="left", fontsize=8.5, color=INK)
     filled = max(float(course.filled.max()) for course in record.courses)
     note = (
         "Distances to the untransformed photo, each panel on its own scale; dots are the steps measured. "
         f"Beyond a photo: {record.fill} (up to {filled:.0%} of a picture)."
     )
-    foot_note(figure, note, 0.2, 0.12)
-    return figure
+    page = Page(width, legend + 0.1 + _ROW * len(record.courses), words, notes=[note])
+    _legend(page, record, across)
+    layers = names_that_fit(record.layers, _PANEL - width_of("a2  : Euclidean distance", TITLE), TITLE)
+    for row, course in enumerate(record.courses):
+        letter = chr(ord("a") + row)
+        top = legend + 0.25 + row * _ROW
+
+        def panel(number: int, top: float = top) -> Axes:
+            return page.axes(_LEFT + _EXAMPLES + _BETWEEN + number * (_BETWEEN + _PANEL), top, _PANEL, _HIGH)
+
+        _examples(page.axes(_LEFT, top, _EXAMPLES, _HIGH), record, course, letter)
+        for number, layer in enumerate(layers):
+            heading = f"{letter}{2 + number}  {layer}: Euclidean distance"
+            _lines(panel(number), course, course.distances[number], heading)
+        if record.labels:
+            axes = panel(plots - 1)
+            _lines(axes, course, course.probabilities, f"{letter}{1 + plots}  probability of the class")
+            axes.set_ylim(0, 1.03)
+    return page.figure
 
 
-def _style(number: int) -> tuple[str, Literal["-", "--", ":"]]:
-    return _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
+def _style(number: int) -> tuple[str, Literal["-", "--", ":", "-."]]:
+    return LINES[number % len(LINES)], _STYLES[number // len(LINES) % len(_STYLES)]
 
 
-def _legend(figure: Figure, record: InvarianceRecord, across: int) -> None:
-    from matplotlib.lines import Line2D
-
-    width, height = figure.get_size_inches()
-    room = (width - 0.4) / across
+def _legend(page: Page, record: InvarianceRecord, across: int) -> None:
+    room = (page.width - 2 * MARGIN) / across
     for number, photo in enumerate(record.photos):
         row, column = divmod(number, across)
-        left, top = 0.2 + column * room, _HEAD - 0.16 + row * _LEGEND
+        left, top = MARGIN + column * room, row * _LEGEND
         colour, style = _style(number)
-        line = Line2D(
-            [left / width, (left + 0.28) / width], [1 - top / height] * 2, color=colour, linestyle=style, linewidth=2
-        )
-        figure.add_artist(line)
+        page.line(left, top + 0.08, 0.28, colour, style)
         words = "/".join(photo.replace("\\", "/").split("/")[-2:])
         if record.labels:
             said = {"given": "", "folder": "", "predicted": " (predicted)"}[record.label_sources[number]]
             words += f": {record.labels[number]}{said}, {record.baseline[number]:.0%}"
-        most = int((room - 0.4) / 0.062)
-        words = words if len(words) <= most else "…" + words[-most + 1 :]
-        figure.text(
-            (left + 0.34) / width, 1 - top / height, words, fontsize=7.5, color=INK, va="center", parse_math=False
-        )
+        page.text(shortened(words, room - 0.5), left + 0.34, top + 0.08, size=NAME, down="center")
 
 
 def _examples(axes: Axes, record: InvarianceRecord, course: TransformationCurve, letter: str) -> None:
     """Photos at the first step, one in the middle and the last: a column for each photo, framed in its colour."""
-    from matplotlib.colors import to_rgb
-
     photos = min(len(record.photos), 5)
     cells = []
     for step in range(len(course.shown)):
         for number in range(photos):
-            colour = np.array([round(255 * c) for c in to_rgb(_style(number)[0])], np.uint8)
+            colour = np.array(rgb(_style(number)[0]), np.uint8)
             picture = course.examples[number, step]
             edge = max(2, picture.shape[0] // 22)
             framed = np.empty((picture.shape[0] + 2 * edge, picture.shape[1] + 2 * edge, 3), np.uint8)
@@ -132,7 +112,7 @@ def _examples(axes: Axes, record: InvarianceRecord, course: TransformationCurve,
     axes.set_yticks(
         [side * (step + 0.5) for step in range(len(course.shown))],
         [f"{value:g}" for value in course.shown],
-        fontsize=7.5,
+        fontsize=NAME,
     )
     axes.set_xticks([])
     axes.tick_params(length=0, colors=QUIET, pad=2)
@@ -140,20 +120,14 @@ def _examples(axes: Axes, record: InvarianceRecord, course: TransformationCurve,
     for spine in axes.spines.values():
         spine.set_visible(False)
     more = f" (first {photos} photos)" if len(record.photos) > photos else ""
-    axes.set_title(f"{letter}1  {course.title}{more}", loc="left", fontsize=8.5, color=INK)
+    title_panel(axes, f"{letter}1  {course.title}{more}")
 
 
-def _lines(axes: Axes, course: TransformationCurve, rows: np.ndarray) -> None:
+def _lines(axes: Axes, course: TransformationCurve, rows: np.ndarray, title: str) -> None:
     for number, row in enumerate(rows):
         colour, style = _style(number)
         axes.plot(course.values, row, color=colour, linestyle=style, linewidth=1.2, marker="o", markersize=1.8)
-    axes.axvline(course.identity, color="#c5c9ce", linewidth=0.8, zorder=0)
-    axes.set_xlabel(f"{course.title} ({course.unit})", fontsize=7.5, color=QUIET, labelpad=2)
+    axes.axvline(course.identity, color=SPINE, linewidth=0.8, zorder=0)
+    dress(axes, title, below=f"{course.title} ({course.unit})", spines=("bottom", "left"))
     axes.set_xlim(float(course.values.min()), float(course.values.max()))
     axes.set_ylim(bottom=0)
-    axes.tick_params(labelsize=7.5, colors=QUIET)
-    axes.grid(axis="y", color="#e6e8eb", linewidth=0.7)
-    axes.set_axisbelow(True)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in ("bottom", "left"))
-        spine.set_color("#c5c9ce")

@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from deconvnet.errors import OptionError
 from deconvnet.experiments.occlusion.faithfulness_record import CURVES, ORDERS, Faithfulness
-from deconvnet.figures.canvas import INK, QUIET, new_figure
+from deconvnet.figures.axes import Page, band_line, dress
+from deconvnet.figures.lettering import shortened
+from deconvnet.figures.palette import BLUE, GREEN, GREY, INK, QUIET, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = dict(zip(ORDERS, ("#d55e00", "#009e73", "#8c8c8c", "#0072b2"), strict=True))
+_COLOURS = dict(zip(ORDERS, (VERMILION, GREEN, GREY, BLUE), strict=True))
 _WIDTH = 11.6
 _WORDS = {"deletion": "Deletion: lower is better", "insertion": "Insertion: higher is better"}
 
@@ -42,49 +44,31 @@ def faithfulness_curves(found: Sequence[Faithfulness], title: str = "") -> Figur
     """
     if not found:
         raise OptionError("there are no deletion and insertion curves to draw: give at least one record.")
-    row, head, foot = 2.9, 0.45 if title else 0.1, 0.35
-    height = head + row * len(found) + foot
-    figure = new_figure(_WIDTH, height)
-    if title:
-        top = 1 - 0.14 / height
-        figure.text(0.025, top, title, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False)
-    for number, one in enumerate(found):
-        bottom = foot + row * (len(found) - 1 - number) + 0.55
-        words = f"{one.photo} · {one.label} · fill: {one.fill}"
-        top = (foot + row * (len(found) - number) - 0.06) / height
-        figure.text(0.055, top, words[:130], fontsize=8.5, color=QUIET, va="top", parse_math=False)
-        for column, curve in enumerate(CURVES):
-            axes = figure.add_axes((0.055 + 0.385 * column, bottom / height, 0.335, 1.85 / height))
-            _panel(axes, one, curve)
-        _areas(figure.add_axes((0.8, bottom / height, 0.19, 1.85 / height)), one)
-    words = (
+    row = 2.9
+    note = (
         "Shaded: one standard deviation over seeds. Half-covered photos are unlike those that the network learned "
         "from, and single random pixels most of all."
     )
-    figure.text(0.025, 0.12 / height, words, fontsize=7.5, color=QUIET, va="bottom", parse_math=False)
-    return figure
+    page = Page(_WIDTH, row * len(found), title, notes=[note])
+    for number, one in enumerate(found):
+        top = number * row
+        words = f"{one.photo} · {one.label} · fill: {one.fill}"
+        page.text(shortened(words, _WIDTH - 0.9, 8.5), 0.64, top + 0.03, size=8.5, colour=QUIET)
+        for column, curve in enumerate(CURVES):
+            _panel(page.axes(0.64 + 4.47 * column, top + 0.5, 3.89, 1.85), one, curve)
+        _areas(page.axes(9.28, top + 0.5, 2.2, 1.85), one)
+    return page.figure
 
 
 def _panel(axes: Axes, one: Faithfulness, curve: str) -> None:
     lines: Mapping[str, npt.NDArray[np.float32]] = one.deletion if curve == "deletion" else one.insertion
     for order, colour in _COLOURS.items():
         values = lines[order].astype(np.float64)
-        mean, spread = values.mean(0), values.std(0)
-        axes.plot(one.shares, mean, color=colour, linewidth=2.0 if order == "map" else 1.3)
-        if len(values) > 1:
-            band = (each.clip(0, 1) for each in (mean - spread, mean + spread))
-            axes.fill_between(one.shares, *band, color=colour, alpha=0.18, linewidth=0)
-    axes.set_title(_WORDS[curve], loc="left", fontsize=9.5, color=INK)
-    axes.set_xlabel(f"share of pixels {'' if curve == 'deletion' else 'un'}covered", fontsize=8.5, color=QUIET)
-    axes.set_ylabel("probability", fontsize=8.5, color=QUIET)
+        band_line(axes, one.shares, values, colour, 2.0 if order == "map" else 1.3, (0.0, 1.0))
+    words = f"share of pixels {'' if curve == 'deletion' else 'un'}covered"
+    dress(axes, _WORDS[curve], below=words, beside="probability")
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
-    axes.tick_params(labelsize=8, colors=QUIET, length=0)
-    axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name == "bottom")
-        spine.set_color("#c5c9ce")
 
 
 def _areas(axes: Axes, one: Faithfulness) -> None:

@@ -11,18 +11,17 @@ import numpy.typing as npt
 
 from deconvnet.errors import OptionError
 from deconvnet.experiments.occlusion.record import SCORES, OccludedPhoto, OcclusionMap
-from deconvnet.figures.canvas import INK, MARK, QUIET, Sheet
+from deconvnet.figures.canvas import Sheet
 from deconvnet.figures.display import display
+from deconvnet.figures.lettering import NOTE_LINE, wrapped
+from deconvnet.figures.palette import AREAS, DIVERGING, GREY, INK, MARK, QUIET, SEQUENTIAL, rgb
 from deconvnet.geometry import Box
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SIDE, _GAP, _LEGEND, _MARGIN = 1.75, 0.2, 1.45, 0.25
-_HEAD, _TITLES, _CAPTION, _BAR, _BETWEEN, _LINE = 0.42, 0.36, 0.19, 0.36, 0.14, 0.16
-_PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442")  # Okabe & Ito 2008
-_OTHER = "#8c8c8c"
-_SEQUENTIAL, _DIVERGING = "viridis", "RdBu_r"
+_HEAD, _TITLES, _CAPTION, _BAR, _BETWEEN = 0.42, 0.36, 0.19, 0.36, 0.14
 Picture = npt.NDArray[np.uint8]
 
 
@@ -59,11 +58,12 @@ def occlusion_panel(photos: Sequence[OccludedPhoto], score: str = "probability",
     height, width = photos[0].maps[0].view.shape[:2]
     side = _SIDE * height / width
     down = _CAPTION + side + _BAR + _BETWEEN
-    notes = _notes(photos)
+    wide = 2 * _MARGIN + 6 * _SIDE + _LEGEND + 6 * _GAP
+    notes = [line for note in _notes(photos) for line in wrapped(note, wide - 2 * _MARGIN)]
     head = _HEAD if title else 0.0
     sheet = Sheet(
-        2 * _MARGIN + 6 * _SIDE + _LEGEND + 6 * _GAP,
-        2 * _MARGIN + head + _TITLES + rows * down + len(notes) * _LINE,
+        wide,
+        2 * _MARGIN + head + _TITLES + rows * down + len(notes) * NOTE_LINE,
     )
     if title:
         sheet.text(title, _MARGIN, _MARGIN, size=12, bold=True, room=sheet.width - 2 * _MARGIN)
@@ -86,9 +86,7 @@ def occlusion_panel(photos: Sequence[OccludedPhoto], score: str = "probability",
         for found in photo.maps:
             _row(sheet, photo, found, score, scales, colours, lefts, top, side)
             top += down
-    for number, words in enumerate(notes):
-        place = sheet.height - _MARGIN - (len(notes) - number) * _LINE
-        sheet.text(words, _MARGIN, place, size=7.5, colour=QUIET, room=sheet.width - 2 * _MARGIN)
+    sheet.notes(notes, _MARGIN, _MARGIN)
     return sheet.figure
 
 
@@ -127,7 +125,7 @@ def _class_colours(photo: OccludedPhoto) -> dict[int, str]:
     often = [
         int(i) for i in np.argsort(-np.asarray(counts), kind="stable") if np.asarray(counts)[i] and i != photo.label
     ]
-    return dict(zip([photo.label, *often], _PALETTE, strict=False))
+    return dict(zip([photo.label, *often], AREAS, strict=False))
 
 
 def _row(
@@ -153,9 +151,9 @@ def _row(
     _photo_and_square(sheet, photo, found, score, lefts[0], picture, side)
     sheet.text(found.fill.about, lefts[0], below, size=7, colour=QUIET, room=_SIDE)
     maps = (
-        (1, found.grid.paint(found.sums[..., photo.channel]), scales["activity"], _SEQUENTIAL, activity),
-        (3, found.grid.paint(found.score(photo.label, score)), scales["score"], _SEQUENTIAL, clean),
-        (5, found.per_pixel(photo.label, score), scales["lost"], _DIVERGING, None),
+        (1, found.grid.paint(found.sums[..., photo.channel]), scales["activity"], SEQUENTIAL, activity),
+        (3, found.grid.paint(found.score(photo.label, score)), scales["score"], SEQUENTIAL, clean),
+        (5, found.per_pixel(photo.label, score), scales["lost"], DIVERGING, None),
     )
     for column, values, (low, high), palette, mark in maps:
         image = _coloured(values, low, high, palette, found.view)
@@ -230,7 +228,7 @@ def _legend(sheet: Sheet, found: OcclusionMap, colours: dict[int, str], left: fl
     rest = [int(i) for i in np.flatnonzero(counts) if int(i) not in colours]
     if rest:
         words = f"{len(rest)} other class{'es' if len(rest) > 1 else ''}"
-        lines.append((_OTHER, words, int(counts[rest].sum())))
+        lines.append((GREY, words, int(counts[rest].sum())))
     for number, (colour, name, count) in enumerate(lines):
         y = top + number * 0.2
         sheet.rectangle(left, y, 0.12, 0.12, fill=colour)
@@ -242,9 +240,9 @@ def _legend(sheet: Sheet, found: OcclusionMap, colours: dict[int, str], left: fl
 def _classes(found: OcclusionMap, colours: dict[int, str]) -> Picture:
     rows, columns = found.grid.cells()
     table = np.empty((len(found.classes), 3), np.uint8)
-    table[:] = _rgb(_OTHER)
+    table[:] = rgb(GREY)
     for label, colour in colours.items():
-        table[label] = _rgb(colour)
+        table[label] = rgb(colour)
     image = table[found.most_probable[rows[:, None], columns[None, :]]]
     outside = (rows < 0)[:, None] | (columns < 0)[None, :]
     image[outside] = _faint(found.view)[outside]
@@ -269,10 +267,6 @@ def _colour(unit: npt.NDArray[np.floating], palette: str) -> Picture:
 def _faint(view: Picture) -> Picture:
     light = 222 + view.astype(np.float64).mean(2, keepdims=True) * (33 / 255)
     return np.repeat(light, 3, axis=2).astype(np.uint8)
-
-
-def _rgb(colour: str) -> tuple[int, ...]:
-    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
 
 
 def _number(value: float) -> str:

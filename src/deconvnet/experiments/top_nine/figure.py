@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deconvnet.errors import OptionError
-from deconvnet.figures.canvas import QUIET, Sheet
+from deconvnet.figures.canvas import Sheet
 from deconvnet.figures.display import display
+from deconvnet.figures.lettering import NOTE_LINE, wrapped
+from deconvnet.figures.palette import QUIET
 from deconvnet.figures.tiles import enlarge, shrink, tile
 
 if TYPE_CHECKING:
@@ -122,15 +124,20 @@ def top_grid(
     aspect = max(picture.shape[0] / picture.shape[1] for picture in pictures)
     margin, between = 0.25, 0.16
     caption = 0.33 if any(block.caption for block in blocks) else 0.19
-    head, foot = (0.4 if title else 0.0), 0.3
+    head = 0.4 if title else 0.0
     width = 3.0
     height = width * aspect
     down = -(-len(blocks) // across)
-    sheet = Sheet(
-        2 * margin + across * (width + between) - between,
-        2 * margin + head + down * (caption + height + between) - between + foot,
+    words = (f"{note}. " if note else "") + (
+        "Left: projections, each on its own scale, mid-grey is zero. Right: the patches, in the same order."
+        + (" The strongest activations are a selection, not what the map always does." if selection else "")
     )
-    room = sheet.width - 2 * margin
+    room = across * (width + between) - between
+    notes = wrapped(words, room)
+    sheet = Sheet(
+        2 * margin + room,
+        2 * margin + head + down * (caption + height + between) - between + 0.12 + NOTE_LINE * len(notes),
+    )
     if title:
         sheet.text(title, margin, margin, size=12, bold=True, room=room)
     for number, (block, picture) in enumerate(zip(blocks, pictures, strict=True)):
@@ -141,11 +148,7 @@ def top_grid(
         if block.caption:
             sheet.text(block.caption, x, y + 0.155, size=6.5, colour=QUIET, room=width)
         sheet.picture(picture, x, y + caption, width, height)
-    words = (f"{note}. " if note else "") + (
-        "Left: projections, each on its own scale, mid-grey is zero. Right: the patches, in the same order."
-        + (" The strongest activations are a selection, not what the map always does." if selection else "")
-    )
-    sheet.text(words, margin, sheet.height - margin - 0.13, size=7.5, colour=QUIET, room=room)
+    sheet.notes(notes, margin, margin)
     return sheet.figure
 
 

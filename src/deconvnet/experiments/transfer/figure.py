@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deconvnet.experiments.transfer.record import ACCURACY, TransferRecord
-from deconvnet.figures.canvas import INK, QUIET, foot_note, head_line, new_figure
+from deconvnet.figures.axes import Page, dress, legend, name_columns, name_rows, spread_line
+from deconvnet.figures.lettering import lay_names
+from deconvnet.figures.palette import CHANCE, CLASSIFIERS, GREEN
 from deconvnet.runs.statistics import mean_deviation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = {"svm": "#3465a4", "softmax": "#d9730d"}
 _NAMES = {"svm": "linear SVM", "softmax": "softmax"}
-_GREEN = "#2e7d5b"
-_WIDE, _TALL = 10.5, 4.4
+_WIDE, _TALL, _LEFT = 10.6, 2.7, 4.5  # of the figure, of a panel, of the left panel; inches
 
 
 def transfer_figure(record: TransferRecord, title: str | None = None) -> Figure:
@@ -38,28 +37,26 @@ def transfer_figure(record: TransferRecord, title: str | None = None) -> Figure:
     """
     labels = record.measure != ACCURACY
     tall = _TALL + (max(0, len(record.classes) - 20) * 0.14 if labels else 0)
-    figure = new_figure(_WIDE, tall)
     what = "labels" if labels else "classes"
     words = title or f"{record.network}: transfer to {len(record.classes)} {what} of {record.data}"
-    head_line(figure, words, 0.25, 0.15)
-    bottom, height = 0.95 / tall, (tall - 0.95 - 0.75) / tall
-    _layers(figure.add_axes((0.065, bottom, 0.43, height)), record)
-    right = figure.add_axes((0.66 if labels else 0.565, bottom, 0.32 if labels else 0.415, height))
+    names = lay_names([layer.name for layer in record.layers], _LEFT)
+    page = Page(_WIDE, 0.3 + tall + max(names.height, 0.42) + 0.05, words, notes=[_note(record)])
+    left = page.axes(max(0.75, names.overhang - 0.1), 0.3, _LEFT, tall)
+    _layers(left, record)
+    name_columns(left, names)
     if labels:
-        _by_label(right, record)
+        _by_label(page.axes(7.0, 0.3, 3.4, tall), record)
     else:
-        _curve(right, record)
-    foot_note(figure, textwrap.fill(_note(record), 185), 0.25, 0.12)
-    return figure
+        _curve(page.axes(6.0, 0.3, 4.4, tall), record)
+    return page.figure
 
 
 def _layers(axes: Axes, record: TransferRecord) -> None:
     places = np.arange(len(record.layers))
     for j, classifier in enumerate(record.classifiers):
         shift = 0.06 * (j - (len(record.classifiers) - 1) / 2)
-        _line(axes, places + shift, record.scores[:, j, -1], _COLOURS[classifier], _NAMES[classifier])
+        _line(axes, places + shift, record.scores[:, j, -1], CLASSIFIERS[classifier], _NAMES[classifier])
     _chance(axes, record)
-    axes.set_xticks(places, [layer.name for layer in record.layers], rotation=30 if len(places) > 8 else 0, fontsize=8)
     axes.set_xlim(-0.4, len(places) - 0.6)
     size = record.sizes[-1]
     unit = f"{size} photos a class" if record.measure == ACCURACY else f"{size} training photos"
@@ -72,22 +69,25 @@ def _curve(axes: Axes, record: TransferRecord) -> None:
     sizes = np.array(record.sizes, float)
     for j, classifier in enumerate(record.classifiers):
         _line(
-            axes, sizes, record.scores[-1, j], _COLOURS[classifier], f"{_NAMES[classifier]}, {record.layers[-1].name}"
+            axes,
+            sizes,
+            record.scores[-1, j],
+            CLASSIFIERS[classifier],
+            f"{_NAMES[classifier]}, {record.layers[-1].name}",
         )
         best = int(np.argmax(record.scores[:, j, -1].mean(1)))
         if best != len(record.layers) - 1:
             name = f"{_NAMES[classifier]}, {record.layers[best].name} (best)"
-            _line(axes, sizes, record.scores[best, j], _COLOURS[classifier], name, "--")
+            _line(axes, sizes, record.scores[best, j], CLASSIFIERS[classifier], name, "--")
     if record.scratch_words:
-        _line(axes, sizes, record.scratch, _GREEN, "trained from scratch")
+        _line(axes, sizes, record.scratch, GREEN, "trained from scratch")
     _chance(axes, record)
     if sizes.max() / sizes.min() > 5:
         axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(list(sizes)))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([f"{size:g}" for size in sizes], fontsize=8)
-    axes.set_xlabel("training photos a class", fontsize=8.5, color=QUIET)
-    _finish(axes, "by the number of training photos", record)
+    axes.set_xticklabels([f"{size:g}" for size in sizes])
+    _finish(axes, "by the number of training photos", record, "training photos a class")
 
 
 def _by_label(axes: Axes, record: TransferRecord) -> None:
@@ -98,15 +98,10 @@ def _by_label(axes: Axes, record: TransferRecord) -> None:
     bar = 0.8 / len(means)
     for j, (row, classifier) in enumerate(zip(means, record.classifiers, strict=True)):
         shift = bar * (j - (len(means) - 1) / 2)
-        axes.barh(places + shift, np.nan_to_num(row[order]), bar, color=_COLOURS[classifier])
-    axes.set_yticks(places, [record.classes[i] for i in order], fontsize=7.5)
-    axes.invert_yaxis()
+        axes.barh(places + shift, np.nan_to_num(row[order]), bar, color=CLASSIFIERS[classifier])
+    dress(axes, f"average precision (%) by label, {record.layers[-1].name}", grid="x", spines=("bottom", "left"))
+    name_rows(axes, [record.classes[i] for i in order], 1.25)
     axes.set_xlim(0, 100)
-    axes.set_title(f"average precision (%) by label, {record.layers[-1].name}", loc="left", fontsize=9.5, color=INK)
-    axes.tick_params(labelsize=7.5, colors=QUIET)
-    axes.grid(axis="x", color="#e6e8eb", linewidth=0.7)
-    axes.set_axisbelow(True)
-    _spines(axes)
 
 
 def _line(axes: Axes, places: np.ndarray, scores: np.ndarray, colour: str, name: str, style: str = "-") -> None:
@@ -114,46 +109,23 @@ def _line(axes: Axes, places: np.ndarray, scores: np.ndarray, colour: str, name:
     told = [mean_deviation(row[~np.isnan(row)]) for row in scores]
     means = np.array([mean for mean, _ in told]) * 100
     spreads = np.nan_to_num(np.array([deviation for _, deviation in told])) * 100
-    axes.errorbar(
-        places,
-        means,
-        spreads,
-        color=colour,
-        linestyle=style,
-        linewidth=1.5,
-        marker="o",
-        markersize=4,
-        capsize=2.5,
-        elinewidth=1,
-        label=name,
-    )
+    spread_line(axes, places, means, spreads, colour, name, style=style)
 
 
 def _chance(axes: Axes, record: TransferRecord) -> None:
-    axes.axhline(100 * record.chance, color="#9aa0a6", linewidth=1, linestyle=":", label="chance")
+    axes.axhline(100 * record.chance, color=CHANCE, linewidth=1, linestyle=":", label="chance")
 
 
-def _finish(axes: Axes, title: str, record: TransferRecord) -> None:
+def _finish(axes: Axes, title: str, record: TransferRecord, below: str = "") -> None:
     what = "mean accuracy over classes (%)" if record.measure == ACCURACY else "mean average precision (%)"
-    axes.set_title(title, loc="left", fontsize=9.5, color=INK)
-    axes.set_ylabel(what, fontsize=8.5, color=QUIET)
+    dress(axes, title, below=below, beside=what, spines=("bottom", "left"))
     axes.set_ylim(0, _top(record))
-    axes.tick_params(labelsize=8, colors=QUIET)
-    axes.grid(axis="y", color="#e6e8eb", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=7.5, labelcolor=INK, loc="best", handlelength=3.2)
-    _spines(axes)
+    legend(axes, loc="best", handlelength=3.2)
 
 
 def _top(record: TransferRecord) -> float:
     """Both panels end at the same height, so that they compare."""
     return min(100.0, 10 * np.ceil(max(float(record.scores.max()), record.chance) * 10 + 1.2))
-
-
-def _spines(axes: Axes) -> None:
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in ("bottom", "left"))
-        spine.set_color("#c5c9ce")
 
 
 def _note(record: TransferRecord) -> str:
