@@ -59,6 +59,9 @@ def test_title_panels_and_notes_do_not_meet(title: str) -> None:
     page.figure.canvas.draw()
     boxes = [text.get_window_extent() for text in page.figure.texts]
     head, below, notes = boxes
-    assert head.y0 > below.y1 - 1 and below.y0 > panel.y1 and panel.y0 > notes.y1
-    assert notes.y0 > 0 and max(box.x1 for box in boxes) <= 4 * DPI
+    assert head.y0 > below.y1 - 1
+    assert below.y0 > panel.y1
+    assert panel.y0 > notes.y1
+    assert notes.y0 > 0
+    assert max(box.x1 for box in boxes) <= 4 * DPI
     assert page.figure.texts[2].get_text().replace("\n", " ").endswith("known. And more.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from math import cos, radians, sin
-from os.path import commonprefix
 from typing import Any, NamedTuple
 
 from deconvnet.figures.canvas import DPI, new_figure
@@ -112,7 +111,8 @@ def _cut(words: str, room: float, size: float) -> str:
 
 def _common_start(names: Sequence[str]) -> int:
     """Letters that all names begin with, but for the last word of them (after a dot, slash, dash, line or space)."""
-    common = len(commonprefix(names))
+    same = [len(set(letters)) == 1 for letters in zip(*names, strict=False)]
+    common = same.index(False) if False in same else len(same)
     return next((place for place in range(common, 0, -1) if names[0][place - 1] in "./-_ :"), 0)
 
 
