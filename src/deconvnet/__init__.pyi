@@ -11,6 +11,7 @@ from .experiments.evolution import evolution as evolution
 from .experiments.invariance import invariance as invariance
 from .experiments.look import look as look
 from .experiments.look import write_look_page as write_look_page
+from .experiments.maps import draw_maps as draw_maps
 from .experiments.occlusion import occlude as occlude
 from .experiments.sanity import sanity as sanity
 from .experiments.top_nine import mine_photos as mine_photos

@@ -1,0 +1,5 @@
+"""A feature map's activations laid over the photo that they answer."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
