@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from PIL import Image
 
 from deconvnet.data.decoding import SUFFIXES, is_photo
 from deconvnet.data.folders import FolderStore, list_folder
 from deconvnet.data.hugging_face import PREFIX, open_hugging_face
 from deconvnet.data.listing import arrange, unwrap
-from deconvnet.data.photos import Photos
+from deconvnet.data.photos import AT_HAND, Photos
+from deconvnet.data.pixels import Photo, PixelStore, check_photo
 from deconvnet.data.tars import expand, is_pattern, open_shards, open_tar, shards_of
 from deconvnet.data.zips import open_zip
-from deconvnet.errors import DataError
+from deconvnet.errors import DataError, OptionError
+
+PhotosLike = (
+    Photos | str | Path | Photo | Sequence[str | Path | Photo] | Sequence[tuple[str, Photo]] | Mapping[str, Photo]
+)
+"""Photos as users give them; `as_photos` makes a collection of them."""
 
 
 def open_photos(path: str | Path) -> Photos:
@@ -73,3 +84,72 @@ def open_photos(path: str | Path) -> Photos:
             "give one of these."
         )
     return open_zip(path)
+
+
+def as_photos(given: PhotosLike, names: Sequence[str] | None = None) -> Photos:
+    """Photos as users give them, as a collection.
+
+    Parameters
+    ----------
+    given : Photos, path, PIL image, uint8 array, or a sequence of these, or a mapping of names to them
+        A path alone is what `open_photos` opens; in a sequence, a path is one photo's. Arrays are (H, W, 3) or (H, W);
+        an array of several photos has one dimension more. An element may be a pair: name and photo.
+    names : sequence of str, optional
+        Of a sequence's photos; ``photo 1``, ``photo 2`` and so on unless given, a file's path for a file.
+
+    Returns
+    -------
+    Photos
+        Files are read when asked for. Where two have one name, a number tells them apart: ``cat.jpg (2)``.
+
+    Raises
+    ------
+    DataError
+        If something in it is no photo, or a path does not exist.
+    OptionError
+        If the names are not as many as the photos.
+    """
+    if isinstance(given, Photos):
+        return given
+    if isinstance(given, str | Path):
+        return open_photos(given)
+    if isinstance(given, Mapping):
+        names, given = list(given), list(given.values())
+    elif isinstance(given, Image.Image) or (isinstance(given, np.ndarray) and not _is_several(given)):
+        given = [given]
+    several: list[Any] = list(given)
+    if names is not None and len(names) != len(several):
+        raise OptionError(f"{len(names)} names were given for {len(several)} photos: give one for each.")
+    found: dict[str, Photo | Path] = {}
+    for number, each in enumerate(several):
+        own, photo = each if isinstance(each, tuple) and len(each) == 2 else (None, each)
+        if isinstance(photo, str | Path):
+            own, photo = own or Path(photo).as_posix(), Path(photo)
+        else:
+            check_photo(photo)
+        name: str = names[number] if names is not None else own or f"photo {number + 1}"
+        key, again = name, 1
+        while key in found:
+            again += 1
+            key = f"{name} ({again})"
+        found[key] = cast(Photo | Path, photo)
+    return Photos(
+        root=AT_HAND,
+        names=tuple(found),
+        classes=(),
+        labels=np.full(len(found), -1, np.int64),
+        sizes=np.array([_size(photo) for photo in found.values()], np.int64),
+        empty_classes=(),
+        _store=PixelStore(found),
+    )
+
+
+def _is_several(array: np.ndarray) -> bool:
+    """Whether an array holds several photos: a colour photo's last dimension is 3."""
+    return array.ndim == 4 or (array.ndim == 3 and array.shape[2] != 3)
+
+
+def _size(photo: Photo | Path) -> int:
+    if isinstance(photo, Path):
+        return photo.stat().st_size if photo.is_file() else 0
+    return photo.nbytes if isinstance(photo, np.ndarray) else photo.width * photo.height * len(photo.getbands())

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, overload
@@ -14,16 +12,24 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deconvnet.data.batches import PhotoBatches, UnreadablePhoto, batched, check_ahead, read_ahead
 from deconvnet.data.decoding import check_shortest, decode, unreadable, why
 from deconvnet.errors import OptionError, UnknownNameError
 
 T = TypeVar("T")
+V = TypeVar("V")
+Pixels = NDArray[np.uint8]
+
+AT_HAND = Path("photos at hand")
+"""The root of photos that lie in memory, or here and there."""
 
 
 class Store(Protocol):
-    """Where the encoded photos lie. Reading keeps no state, so that threads and forked processes may share a store."""
+    """Where the photos lie. Reading keeps no state, so that threads and forked processes may share a store."""
 
-    def read(self, name: str) -> bytes: ...
+    def read(self, name: str) -> bytes | Pixels:
+        """The encoded photo, or the pixels where they are at hand."""
+        ...
 
     def locate(self, name: str) -> str:
         """The photo's whole path, for messages."""
@@ -32,14 +38,14 @@ class Store(Protocol):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Photos:
-    """The photos of a folder or an archive, in a fixed order; made by `open_photos`.
+    """The photos of a folder or an archive, in a fixed order; made by `open_photos` or `as_photos`.
 
     It holds no open file, may be read from several threads and processes at once, and can be pickled.
 
     Attributes
     ----------
     root : Path
-        The folder or the archive.
+        The folder or the archive; ``photos at hand`` where there is none.
     names : tuple of str
         Paths inside the root with forward slashes, in order of their parts; folders that hold everything are left out.
     classes : tuple of str
@@ -74,6 +80,106 @@ class Photos:
             raise unreadable(repr(self._store.locate(photo.name)), photo.why)
         return photo
 
+    @overload
+    def batches(
+        self,
+        view: Callable[[Pixels], V],
+        size: int,
+        *,
+        indices: Sequence[int] | ArrayLike | None = None,
+        stack: None = None,
+        fill: bool = True,
+        threads: int = 2,
+        ahead: int | None = None,
+        shortest: int | None = None,
+        at_least_one: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> PhotoBatches[list[V]]: ...
+    @overload
+    def batches(
+        self,
+        view: Callable[[Pixels], V],
+        size: int,
+        *,
+        indices: Sequence[int] | ArrayLike | None = None,
+        stack: Callable[[list[V]], T],
+        fill: bool = True,
+        threads: int = 2,
+        ahead: int | None = None,
+        shortest: int | None = None,
+        at_least_one: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> PhotoBatches[T]: ...
+    def batches(
+        self,
+        view: Callable[[Pixels], Any],
+        size: int,
+        *,
+        indices: Sequence[int] | ArrayLike | None = None,
+        stack: Callable[[list[Any]], Any] | None = None,
+        fill: bool = True,
+        threads: int = 2,
+        ahead: int | None = None,
+        shortest: int | None = None,
+        at_least_one: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> PhotoBatches[Any]:
+        """Read photos in batches, in threads ahead of what is done with them; those that cannot be read are skipped.
+
+        Parameters
+        ----------
+        view : function of a photo
+            What is made of each photo, in the threads: for example :meth:`deconvnet.Network.view`.
+        size : int
+            Photos a batch.
+        indices : sequence of int, optional
+            Which photos, in which order; all unless given.
+        stack : function of a list of views, optional
+            What is made of a batch, in a thread of its own, one batch ahead: for example the network's input. Unless
+            given, a batch holds the list.
+        fill : bool
+            Fill a batch up with readable photos. Otherwise each next ``size`` photos are a batch, which holds those
+            of them that are readable, perhaps none.
+        threads : int
+            Threads that read.
+        ahead : int, optional
+            Photos that may wait to be taken; two batches unless given.
+        shortest : int, optional
+            As in `read_photo`.
+        at_least_one : bool
+            Refuse photos none of which can be read.
+        progress : callable(done, total), optional
+            Counts the photos whose batch is done with, skipped ones included.
+
+        Returns
+        -------
+        PhotoBatches
+            To be iterated over once; it counts the photos and collects the unreadable ones.
+
+        Raises
+        ------
+        OptionError
+            If `size`, `threads`, `ahead` or `shortest` is less than 1; at the call.
+        DataError
+            If none can be read; at the end of the iteration.
+        """
+        if size < 1:
+            raise OptionError(f"a batch has at least one photo, not {size}.")
+        check_ahead(threads, ahead)
+        check_shortest(shortest)
+        chosen = range(len(self)) if indices is None else [int(i) for i in np.asarray(indices, np.int64).reshape(-1)]
+        source = batched(
+            self._reader(view, shortest),
+            self.names,
+            chosen,
+            size,
+            threads=threads,
+            ahead=ahead or 2 * size,
+            stack=stack,
+            fill=fill,
+        )
+        return PhotoBatches(len(chosen), source, self.root, not fill, at_least_one, progress)
+
     def subset(self, indices: ArrayLike) -> Photos:
         """The photos at `indices` (or where a mask is true), in that order, with the same classes and labels."""
         index = np.asarray(indices)
@@ -102,7 +208,9 @@ class Photos:
 
     @property
     def address(self) -> str:
-        """What `open_photos` finds them again by, from any folder."""
+        """What `open_photos` finds them again by, from any folder; empty for photos at hand."""
+        if self.root == AT_HAND:
+            return ""
         return str(self.root) if str(self.root).startswith("hf:") else os.path.abspath(self.root)
 
     @property
@@ -113,30 +221,22 @@ class Photos:
             digest.update(name.encode("utf-8", "surrogateescape") + b"\0%d\n" % size)
         return digest.hexdigest()
 
+    def _reader(self, view: Callable[[Pixels], Any] | None, shortest: int | None) -> Callable[[int], Any]:
+        def read(index: int) -> Any:
+            photo = self._read_or_skip(index, shortest)
+            return photo if view is None or isinstance(photo, UnreadablePhoto) else view(photo)
+
+        return read
+
     def _read_or_skip(self, index: int, shortest: int | None) -> NDArray[np.uint8] | UnreadablePhoto:
         name = self.names[index]
         try:
-            return decode(self._store.read(name), shortest)
+            content = self._store.read(name)
+            return content if isinstance(content, np.ndarray) else decode(content, shortest)
         except MemoryError:
             raise
         except Exception as error:
             return UnreadablePhoto(name, why(error))
-
-
-@dataclass(frozen=True)
-class UnreadablePhoto:
-    """A photo that could not be read.
-
-    Attributes
-    ----------
-    name : str
-        Its name in `Photos.names`.
-    why : str
-        The reason, a part of a sentence.
-    """
-
-    name: str
-    why: str
 
 
 @overload
@@ -195,36 +295,6 @@ def read_many(
     OptionError
         If `threads`, `ahead` or `shortest` is less than 1; at the call, not at the first photo.
     """
-    if threads < 1:
-        raise OptionError(f"reading photos needs at least one thread, not threads={threads}.")
-    if ahead is not None and ahead < 1:
-        raise OptionError(f"at least one photo must be read ahead, not ahead={ahead}.")
+    check_ahead(threads, ahead)
     check_shortest(shortest)
-    return _read_ahead(photos, indices, threads, shortest, ahead or 2 * threads, then)
-
-
-def _read_ahead(
-    photos: Photos,
-    indices: Iterable[int],
-    threads: int,
-    shortest: int | None,
-    ahead: int,
-    then: Callable[[NDArray[np.uint8]], Any] | None,
-) -> Iterator[tuple[int, Any]]:
-    def read(index: int) -> Any:
-        photo = photos._read_or_skip(index, shortest)
-        return photo if then is None or isinstance(photo, UnreadablePhoto) else then(photo)
-
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="photos")
-    waiting: deque[tuple[int, Future[Any]]] = deque()
-    try:
-        for index in indices:
-            waiting.append((int(index), pool.submit(read, int(index))))
-            if len(waiting) > ahead:
-                first, photo = waiting.popleft()
-                yield first, photo.result()
-        while waiting:
-            first, photo = waiting.popleft()
-            yield first, photo.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return read_ahead(photos._reader(then, shortest), indices, threads, ahead or 2 * threads)
