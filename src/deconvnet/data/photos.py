@@ -167,7 +167,9 @@ class Photos:
             raise OptionError(f"a batch has at least one photo, not {size}.")
         check_ahead(threads, ahead)
         check_shortest(shortest)
-        chosen = range(len(self)) if indices is None else [int(i) for i in np.asarray(indices, np.int64).reshape(-1)]
+        chosen = range(len(self)) if indices is None else indices
+        if not isinstance(chosen, range):
+            chosen = [int(i) for i in np.asarray(chosen, np.int64).reshape(-1)]
         source = batched(
             self._reader(view, shortest),
             self.names,

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from deconvnet.data import Photos, UnreadablePhoto, read_many
-from deconvnet.errors import DataError, OptionError
+from deconvnet.data import Photos, PhotosLike, as_photos
+from deconvnet.errors import OptionError
 from deconvnet.experiments.comparison.figure import comparison_figure
 from deconvnet.experiments.comparison.record import COMPARE, ComparisonRow, comparison_table, write_comparison
 from deconvnet.filter_statistics.activity import activity
@@ -84,7 +84,7 @@ class Comparison:
 
 def compare(
     networks: Sequence[Network],
-    photos: Photos | None = None,
+    photos: PhotosLike | None = None,
     *,
     sample: int = 100,
     seed: int = 0,
@@ -97,7 +97,7 @@ def compare(
     Parameters
     ----------
     networks : sequence of Network
-    photos : Photos, optional
+    photos : photos, optional
         For dead maps and aliasing of the first layer.
     sample, seed : int
         So many photos, and the seed of the draw.
@@ -123,6 +123,7 @@ def compare(
             raise OptionError(f"{option} must be at least 1, not {value}.")
     if seed < 0:
         raise OptionError(f"seed must be at least 0, not {seed}.")
+    photos = None if photos is None else as_photos(photos)
     firsts = [next(filter_health(network)) for network in networks]
     pictures = _photos(photos, sample, seed, progress) if photos is not None else []
     seconds = interleaved_seconds(networks, rounds=rounds, batch=batch, progress=progress)
@@ -268,15 +269,6 @@ def _photos(
     photos: Photos, sample: int, seed: int, progress: Callable[[str, int, int], None] | None
 ) -> list[npt.NDArray[np.uint8]]:
     chosen = [int(i) for i in np.random.default_rng(seed).permutation(len(photos))[:sample]]
-    found, skipped = [], None
-    for done, (_, photo) in enumerate(read_many(photos, chosen), start=1):
-        if isinstance(photo, UnreadablePhoto):
-            skipped = photo
-        else:
-            found.append(photo)
-        if progress is not None:
-            progress("reading photos", done, len(chosen))
-    if not found:
-        why = f" ({skipped.name}: {skipped.why})" if skipped else ""
-        raise DataError(f"none of the {len(chosen)} photos of {photos.root} can be read{why}: give others.")
-    return found
+    tell = None if progress is None else (lambda done, total: progress("reading photos", done, total))
+    reading = photos.batches(np.asarray, 1, indices=chosen, ahead=8, progress=tell)
+    return [photo for batch in reading for photo in batch.views]

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from deconvnet.data import Photos, UnreadablePhoto, read_many
-from deconvnet.errors import DataError, ModelError, OptionError
+from deconvnet.data import Photos, PhotosLike, as_photos
+from deconvnet.errors import ModelError, OptionError
 from deconvnet.experiments.diagnosis.figure import diagnosis_figure
 from deconvnet.experiments.diagnosis.findings import findings
 from deconvnet.experiments.diagnosis.record import KIND, DiagnosisRecord, write_diagnosis
@@ -50,7 +50,7 @@ class Diagnosis(DiagnosisRecord):
 
 def diagnose(
     network: Network,
-    photos: Photos | None = None,
+    photos: PhotosLike | None = None,
     *,
     sample: int = 300,
     probe: int = 48,
@@ -64,7 +64,7 @@ def diagnose(
     Parameters
     ----------
     network : Network
-    photos : Photos, optional
+    photos : photos, optional
         Without them only the filters are looked at.
     sample : int
         So many photos, drawn at random, are looked at for dead and saturated maps; all if there are fewer.
@@ -118,7 +118,7 @@ def diagnose(
     )
     if photos is not None:
         record = dataclasses.replace(
-            record, **_on_photos(network, photos, sample, probe, seed, batch_size, drawn, tell)
+            record, **_on_photos(network, as_photos(photos), sample, probe, seed, batch_size, drawn, tell)
         )
     return dataclasses.replace(record, findings=findings(record))
 
@@ -166,22 +166,18 @@ def _on_photos(
     chosen = drawn_sample(photos, sample, seed)
     views: list[npt.NDArray[np.uint8]] = []
     whole: list[npt.NDArray[np.uint8]] = []
-    skipped: list[UnreadablePhoto] = []
-    for done, (_, photo) in enumerate(read_many(photos, chosen), start=1):
-        if isinstance(photo, UnreadablePhoto):
-            skipped.append(photo)
-        else:
-            views.append(network.view(photo))
+
+    def seen(photo: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        return network.view(photo), photo
+
+    reading = photos.batches(
+        seen, 1, indices=chosen, ahead=8, progress=lambda done, total: tell("reading photos", done, total)
+    )
+    for batch in reading:
+        for view, photo in batch.views:
+            views.append(view)
             if len(whole) < probe:
                 whole.append(photo)
-        tell("reading photos", done, len(chosen))
-    if not views:
-        raise DataError(
-            f"none of the {len(chosen)} photos of {photos.root} can be read ({skipped[0].name}: {skipped[0].why}): "
-            "give others."
-            if skipped
-            else f"{photos.root} holds no photo: give another folder."
-        )
 
     def batches(count: int, what: str) -> Iterator[Tensor]:
         for begin in range(0, count, batch_size):
@@ -193,6 +189,7 @@ def _on_photos(
     strided = aliasing(network.module, batches(len(whole), "strided layers"))
     shifts, consistency = shift_changes(network, _counted(whole, tell), where, _strides(network, where))
     layer, channels, pictures = _second_layer(network, views, whole, batch_size, drawn, seed)
+    skipped = reading.unreadable
     left_out = f", {len(skipped)} of them unreadable and left out" if skipped else ""
     return {
         "maps": maps,

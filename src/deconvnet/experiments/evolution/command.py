@@ -107,7 +107,7 @@ def _photos(source: Path, data: str | None, sample: int | None, seed: int) -> tu
     """Photos, where they lie, and what to call them."""
     import numpy as np
 
-    from deconvnet.data import Photos, open_photos
+    from deconvnet.data import open_photos
     from deconvnet.errors import OptionError
     from deconvnet.experiments.evolution import training_photos
     from deconvnet.runs import Run
@@ -124,7 +124,7 @@ def _photos(source: Path, data: str | None, sample: int | None, seed: int) -> tu
         address = photos.address
     if sample is not None and sample < len(photos):
         chosen = np.sort(np.random.default_rng(seed).permutation(len(photos))[:sample])
-        photos = photos.subset(chosen) if isinstance(photos, Photos) else [photos[int(i)] for i in chosen]
+        photos = photos.subset(chosen)
     return photos, address, said
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.data import Photos
+from deconvnet.data import PhotosLike, as_photos
 from deconvnet.errors import OptionError, UnitError
 from deconvnet.experiments.evolution.figure import convergence_figure, evolution_figure
 from deconvnet.experiments.evolution.pictures import SnapshotProjector, layer_evolution
@@ -25,7 +25,6 @@ from deconvnet.experiments.evolution.search import Search
 from deconvnet.mining.record import LayerTop
 from deconvnet.networks import Network
 from deconvnet.networks.layers import check_layers, convolutions
-from deconvnet.networks.preprocessing import Photo
 from deconvnet.runs import Unit
 from deconvnet.runs.results import RunResult
 from deconvnet.training.snapshots import alike
@@ -63,7 +62,7 @@ class Evolution(EvolutionRecord, RunResult):
 
 def evolution(
     snapshots: Sequence[Network],
-    photos: Photos | Sequence[Photo],
+    photos: PhotosLike,
     *,
     labels: Sequence[str | int] | None = None,
     axis: str = "epoch",
@@ -86,7 +85,7 @@ def evolution(
         One network at several times, oldest first; at least two. All are kept in memory. Where the training went from
         small photos to large ones, all are shown photos of the last size: see
         :func:`deconvnet.training.snapshots.alike`.
-    photos : Photos, or sequence of PIL images or uint8 arrays
+    photos : photos
         Those among which each map's strongest activation is looked for; the paper takes the training photos.
     labels : sequence of str or int, optional
         What each snapshot is called: the epochs. 1, 2, ... unless given.
@@ -144,6 +143,7 @@ def evolution(
         raise OptionError(f"{len(names)} labels were given for {len(networks)} snapshots: give one for each.")
     wanted = _wanted_units(units, layers)
     chosen = _layers(last, layers, wanted)
+    photos = as_photos(photos)
     search = Search(networks, chosen, photos, batch_size, threads)
     tops = search.run(progress)
     maps_of = _Maps(wanted, maps, compare, np.random.default_rng(seed))
@@ -162,7 +162,7 @@ def evolution(
         last.preprocessing.input_size,
         search.count,
         photo_set,
-        {photo: search.name(photo) for photo in winners},
+        {photo: photos.names[photo] for photo in winners},
         tuple(f"{each.name}: {each.why}" for each in search.skipped),
         seed,
         {option: str(value) for option, value in draughtsman.settings.items()},

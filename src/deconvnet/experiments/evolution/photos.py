@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from deconvnet.data import Photos, load_mnist, open_photos
+from deconvnet.data import Photos, as_photos, load_mnist, open_photos
 from deconvnet.errors import DataError, RunError
-from deconvnet.networks.preprocessing import Photo
 from deconvnet.runs import Run
 from deconvnet.training import DigitMaterial
 
@@ -21,13 +19,12 @@ class TrainingPhotos:
 
     Attributes
     ----------
-    photos : Photos, or sequence of uint8 arrays
-        The latter for MNIST.
+    photos : Photos
     address : str
         Where they lie.
     """
 
-    photos: Photos | Sequence[Photo]
+    photos: Photos
     address: str
 
 
@@ -69,11 +66,11 @@ def training_photos(run: Run, data: Path | str | None = None) -> TrainingPhotos:
     return TrainingPhotos(photos.subset(np.array(kept, np.int64)), source)
 
 
-def _digits(run: Run, source: str, known: str) -> Sequence[Photo]:
+def _digits(run: Run, source: str, known: str) -> Photos:
     try:
         digits = load_mnist(source)
     except DataError as error:
         raise RunError(f"MNIST is gone from {source}: say where it lies now with --data.") from error
     if DigitMaterial(digits).fingerprint != known:
         raise RunError(f"the digits in {source} are not those that {run.path} was trained on: name these with --data.")
-    return list(digits.train_images)
+    return as_photos(digits.train_images)

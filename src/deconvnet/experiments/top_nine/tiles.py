@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from deconvnet.data import Photos, UnreadablePhoto, read_many
+from deconvnet.data import Photos
+from deconvnet.data.batches import one_ahead
 from deconvnet.errors import OptionError, RunError
-from deconvnet.experiments.top_nine.measure import ahead
 from deconvnet.experiments.top_nine.tiles_record import SIDE, Tiles, tile_name
 from deconvnet.figures.display import display
 from deconvnet.figures.patches import cut_patch
@@ -104,7 +104,7 @@ def write_tiles(
     options = {key: value for key, value in settings.items() if key != "cell"}
     with ThreadPoolExecutor(_DECODERS, thread_name_prefix="tiles") as pool:
         drawing: list[Future[None]] = []
-        for block in ahead(_blocks(network, photos, tops, missing)):
+        for block in one_ahead(_blocks(network, photos, tops, missing)):
             units = [Unit(w.layer, w.channel, w.position) for w in block.winners]
             places = [block.place[w.photo] for w in block.winners]
             found = project_tensor(network.module, block.inputs, units, photos=places, **options)
@@ -185,10 +185,10 @@ def _blocks(
 def _block(network: Network, photos: Photos, winners: list[_Cell]) -> _Block:
     order = sorted({w.photo for w in winners})
     views: list[np.ndarray] = []
-    for index, view in read_many(photos, order, threads=_DECODERS, ahead=16, then=network.view):
-        if isinstance(view, UnreadablePhoto):
-            raise RunError(f"{photos.names[index]} can no longer be read ({view.why}): mine again.")
-        views.append(view)
+    for batch in photos.batches(network.view, 8, indices=order, fill=False, threads=_DECODERS, at_least_one=False):
+        for unreadable in batch.unreadable.values():
+            raise RunError(f"{unreadable.name} can no longer be read ({unreadable.why}): mine again.")
+        views += batch.views
     place = {photo: number for number, photo in enumerate(order)}
     return _Block(winners, views, place, network.preprocessing.tensor(views))
 

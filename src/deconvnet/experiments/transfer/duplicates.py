@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deconvnet.data import Photos, UnreadablePhoto, read_many
+from deconvnet.data import PhotoBatches, Photos
 from deconvnet.errors import OptionError
 from deconvnet.experiments.transfer.record import Duplicate
 
@@ -22,6 +22,7 @@ SIDE = 32
 THRESHOLD = 0.95
 _CHUNK = 512
 Pixels = npt.NDArray[np.uint8]
+Thumbnails = npt.NDArray[np.float32]
 
 
 def thumbnail(photo: Pixels) -> npt.NDArray[np.float32]:
@@ -99,22 +100,17 @@ def find_duplicates(
     if not 0 < threshold <= 1:
         raise OptionError(f"the correlation that makes two photos one lies above 0 and is at most 1, not {threshold}.")
     total = len(photos) + len(seen)
-    done = 0
-
-    def tell(count: int) -> None:
-        nonlocal done
-        done += count
-        if progress is not None:
-            progress(done, total)
-
-    own, rows = _thumbnails(photos, range(len(photos)), tell)
+    tell = progress or (lambda _done, _total: None)
+    parts = list(_thumbnails(photos, 64, lambda done, _: tell(done, total)))
+    rows = [index for part in parts for index in part.indices]
+    own = np.concatenate([part.views for part in parts]) if parts else np.zeros((0, SIDE * SIDE), np.float32)
     best = np.full(len(own), -2.0, np.float32)
     nearest = np.zeros(len(own), np.int64)
     turned = np.zeros(len(own), bool)
-    for first in range(0, len(seen), _CHUNK):
-        others, columns = _thumbnails(seen, range(first, min(first + _CHUNK, len(seen))), tell)
-        if not len(others) or not len(own):
+    for batch in _thumbnails(seen, _CHUNK, lambda done, _: tell(len(photos) + done, total)):
+        if not len(batch) or not len(own):
             continue
+        others, columns = batch.views, np.array(batch.indices, np.int64)
         found, mirrored = correlations(own, others)
         place = found.argmax(1)
         value = found[np.arange(len(own)), place]
@@ -128,22 +124,20 @@ def find_duplicates(
     )
 
 
-def _thumbnails(
-    photos: Photos, indices: range, tell: Callable[[int], None]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Thumbnails (N, 1024) of the photos that can be read, and which they are."""
-    vectors: list[npt.NDArray[np.float32]] = []
-    kept: list[int] = []
-    read = read_many(photos, indices, threads=1, ahead=64, shortest=2 * SIDE, then=thumbnail)
-    waiting = 0
-    for index, vector in read:
-        if not isinstance(vector, UnreadablePhoto):
-            vectors.append(vector)
-            kept.append(index)
-        waiting += 1
-        if waiting == 64:
-            tell(waiting)
-            waiting = 0
-    tell(waiting)
-    shape = np.stack(vectors) if vectors else np.zeros((0, SIDE * SIDE), np.float32)
-    return shape, np.array(kept, np.int64)
+def _thumbnails(photos: Photos, size: int, progress: Callable[[int, int], None]) -> PhotoBatches[Thumbnails]:
+    """Thumbnails (N, 1024) of the photos that can be read, in batches on a fixed grid."""
+
+    def stacked(vectors: list[Thumbnails]) -> Thumbnails:
+        return np.stack(vectors) if vectors else np.zeros((0, SIDE * SIDE), np.float32)
+
+    return photos.batches(
+        thumbnail,
+        size,
+        stack=stacked,
+        fill=False,
+        threads=1,
+        ahead=64,
+        shortest=2 * SIDE,
+        at_least_one=False,
+        progress=progress,
+    )

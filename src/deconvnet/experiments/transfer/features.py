@@ -12,8 +12,8 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from deconvnet.data import Photos, UnreadablePhoto, read_many
-from deconvnet.errors import DataError, OptionError
+from deconvnet.data import Photos, UnreadablePhoto
+from deconvnet.errors import OptionError
 from deconvnet.experiments.transfer.record import Layer
 from deconvnet.experiments.transfer.stages import stage_ends
 from deconvnet.features.responses import checked_layers, responses
@@ -102,41 +102,28 @@ def layer_features(
         raise OptionError(f"batch_size must be at least 1, not {batch_size}.")
     parts: list[list[npt.NDArray[np.float32]]] = [[] for _ in layers]
     kept: list[int] = []
-    unreadable: list[UnreadablePhoto] = []
-    views: list[npt.NDArray[np.uint8]] = []
     seconds = 0.0
-
-    def run() -> None:
-        nonlocal seconds
+    reading = photos.batches(
+        network.view,
+        batch_size,
+        stack=network.preprocessing.tensor,
+        threads=1,
+        ahead=batch_size,
+        progress=progress,
+    )
+    for batch in reading:
         began = time.perf_counter()
-        batch = network.preprocessing.tensor(views)
-        found, _ = responses(network, batch, [layer.name for layer in layers])
+        found, _ = responses(network, batch.views, [layer.name for layer in layers])
         for part, layer in zip(parts, layers, strict=True):
             part.append(_shrunk(found[layer.name], layer))
         seconds += time.perf_counter() - began
-        views.clear()
-
-    ready = read_many(photos, range(len(photos)), threads=1, ahead=batch_size, then=network.view)
-    for done, (index, view) in enumerate(ready, start=1):
-        if isinstance(view, UnreadablePhoto):
-            unreadable.append(view)
-        else:
-            kept.append(index)
-            views.append(view)
-        if views and (len(views) == batch_size or done == len(photos)):
-            run()
-        if progress is not None and (done % batch_size == 0 or done == len(photos)):
-            progress(done, len(photos))
-    if views:
-        run()
-    if not kept:
-        raise DataError(f"none of the {len(photos)} photos of {photos.root} can be read: give others.")
+        kept += batch.indices
     vectors = tuple(np.concatenate(part) for part in parts)
     sized = tuple(
         layer if layer.shape else Layer(layer.name, (each.shape[1],), (each.shape[1],))
         for layer, each in zip(layers, vectors, strict=True)
     )
-    return LayerFeatures(sized, vectors, np.array(kept, np.int64), tuple(unreadable), seconds)
+    return LayerFeatures(sized, vectors, np.array(kept, np.int64), tuple(reading.unreadable), seconds)
 
 
 def _used(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
