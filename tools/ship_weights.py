@@ -20,14 +20,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from deconvnet.cli.train import open_material
+from deconvnet.cli.train import open_dataset
 from deconvnet.networks import build, load
 from deconvnet.networks.network import Network
 from deconvnet.runs import Run
 from deconvnet.runs.files import write_text
 from deconvnet.training import initialize, spatial_autocorrelation
+from deconvnet.training.dataset import Dataset
 from deconvnet.training.evaluation import Accuracy, accuracy, scores
-from deconvnet.training.material import Material
 from deconvnet.training.recipes import RECIPES, Recipe
 
 DATA = {
@@ -68,16 +68,16 @@ def main() -> None:
         network=trained.name, seed=trained.card["recipe"]["seed"]
     )
     data, attribution, exclude = DATA[asked.kind]
-    material, _ = open_material(trained.name, plan.held_out, plan.seed, asked.data, exclude)
-    if material.names(material.held_out) != run.json("split")["held_out"]:
+    dataset, _ = open_dataset(trained.name, plan.held_out, plan.seed, asked.data, exclude)
+    if dataset.names(dataset.held_out) != run.json("split")["held_out"]:
         raise SystemExit("the split of the data is not the run's")
 
     weights = Path("src/deconvnet/weights") / f"{asked.name}.safetensors"
     trained.save(weights, half=True)
     shipped = load(str(weights))
-    centre = measure(shipped, material, ten_crops=False)
-    ten = measure(shipped, material, ten_crops=True) if asked.kind == "caltech" else None
-    dead = dead_maps(shipped, material) if asked.kind != "mnist" else {}
+    centre = measure(shipped, dataset, ten_crops=False)
+    ten = measure(shipped, dataset, ten_crops=True) if asked.kind == "caltech" else None
+    dead = dead_maps(shipped, dataset) if asked.kind != "mnist" else {}
 
     accuracy_text = (
         f"top-1 {centre.top1:.2%}, top-5 {centre.top5:.2%}, mean over classes {centre.per_class:.2%} "
@@ -98,7 +98,7 @@ def main() -> None:
         "held_out_top5": centre.top5,
         "held_out_per_class": centre.per_class,
         "ten_crops": {"top1": ten.top1, "top5": ten.top5, "per_class": ten.per_class} if ten else None,
-        "filters": filters(shipped, plan, material),
+        "filters": filters(shipped, plan, dataset),
         "dead_maps": dead,
         "machine": asked.machine,
         "date": date.today().isoformat(),
@@ -118,13 +118,13 @@ def main() -> None:
     print(card["dead_maps"])
 
 
-def measure(network: Network, material: Material, ten_crops: bool) -> Accuracy:
+def measure(network: Network, dataset: Dataset, ten_crops: bool) -> Accuracy:
     """Accuracy on the held-out photos, as `deconvnet evaluate` measures it."""
-    values, kept = scores(network, material, material.held_out, ten_crops=ten_crops)
-    return accuracy(values, material.labels[kept])
+    values, kept = scores(network, dataset, dataset.held_out, ten_crops=ten_crops)
+    return accuracy(values, dataset.labels[kept])
 
 
-def filters(network: Network, plan: Recipe, material: Material) -> dict[str, dict[str, float]]:
+def filters(network: Network, plan: Recipe, dataset: Dataset) -> dict[str, dict[str, float]]:
     """For each convolution: autocorrelation at the start and at the end, and what is left of the start."""
     torch.manual_seed(plan.seed)
     options = {**network.options}
@@ -137,9 +137,9 @@ def filters(network: Network, plan: Recipe, material: Material) -> dict[str, dic
             input_size=plan.stages[0].size,
             resize=round(plan.stages[0].size * plan.resize),
         )
-        train = material.train
+        train = dataset.train
         chosen = train[np.linspace(0, len(train) - 1, min(128, len(train))).round().astype(np.int64)]
-        initialize(start, plan.initialization, small.tensor(material.views(chosen, small)))
+        initialize(start, plan.initialization, small.tensor(dataset.views(chosen, small)))
     else:
         initialize(start, plan.initialization, torch.zeros(1, *network.input_shape))
     out: dict[str, dict[str, float]] = {}
@@ -157,7 +157,7 @@ def filters(network: Network, plan: Recipe, material: Material) -> dict[str, dic
 
 
 @torch.inference_mode()
-def dead_maps(network: Network, material: Material) -> dict[str, list[int]]:
+def dead_maps(network: Network, dataset: Dataset) -> dict[str, list[int]]:
     """For each convolution: how many of its maps no held-out photo brings above zero anywhere, and all its maps."""
     highest: dict[str, torch.Tensor] = {}
 
@@ -171,10 +171,10 @@ def dead_maps(network: Network, material: Material) -> dict[str, list[int]]:
         if isinstance(part, nn.Conv2d)
     ]
     try:
-        for first in range(0, len(material.held_out), 64):
+        for first in range(0, len(dataset.held_out), 64):
             network.module(
                 network.preprocessing.tensor(
-                    material.views(material.held_out[first : first + 64], network.preprocessing)
+                    dataset.views(dataset.held_out[first : first + 64], network.preprocessing)
                 ).contiguous(memory_format=torch.channels_last)
             )
     finally:

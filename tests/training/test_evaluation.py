@@ -13,7 +13,7 @@ from PIL import Image
 from deconvnet.data import open_photos
 from deconvnet.errors import DataError
 from deconvnet.networks import Preprocessing, load
-from deconvnet.training import PhotoMaterial, evaluate
+from deconvnet.training import PhotoDataset, evaluate
 from deconvnet.training.evaluation import accuracy, scores
 
 
@@ -94,16 +94,16 @@ def test_scores_of_photos_and_of_ten_crops(tmp_path: Path) -> None:
             pixels = np.random.default_rng(i).integers(0, 256, (80, 100, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
     (tmp_path / "a" / "1.png").write_bytes(b"damaged")
-    material = PhotoMaterial(open_photos(tmp_path), 0.4, seed=0)
+    dataset = PhotoDataset(open_photos(tmp_path), 0.4, seed=0)
     indices = np.arange(6)
-    values, kept = scores(network, material, indices)
+    values, kept = scores(network, dataset, indices)
     assert kept.tolist() == [0, 2, 3, 4, 5]
-    assert [s.name for s in material.skipped] == ["a/1.png"]
-    photos = [material.photos.read(i) for i in kept]
+    assert [s.name for s in dataset.skipped] == ["a/1.png"]
+    photos = [dataset.photos.read(i) for i in kept]
     with torch.no_grad():
         np.testing.assert_allclose(values, network.module(network.preprocess(photos)).numpy(), rtol=1e-4, atol=1e-6)
-    ten, _ = scores(network, material, kept, ten_crops=True)
+    ten, _ = scores(network, dataset, kept, ten_crops=True)
     np.testing.assert_allclose(np.exp(ten), network.probabilities(photos, ten_crops=True), rtol=1e-4)
-    nothing, none = scores(network, material, np.array([1]))
+    nothing, none = scores(network, dataset, np.array([1]))
     assert nothing.shape == (0, 2)
     assert none.shape == (0,)

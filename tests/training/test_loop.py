@@ -27,8 +27,8 @@ from deconvnet.networks import build, load
 from deconvnet.runs import Run
 from deconvnet.training import (
     RECIPES,
-    DigitMaterial,
-    PhotoMaterial,
+    DigitDataset,
+    PhotoDataset,
     Recipe,
     Stage,
     Watcher,
@@ -75,15 +75,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pieces(tmp_path_factory.mktemp("photos"), "coffee", "chelsea")
 
 
-def material(folder: Path, plan: Recipe = TWO_STAGES) -> PhotoMaterial:
-    return PhotoMaterial(open_photos(folder), plan.held_out, plan.seed)
+def dataset(folder: Path, plan: Recipe = TWO_STAGES) -> PhotoDataset:
+    return PhotoDataset(open_photos(folder), plan.held_out, plan.seed)
 
 
 @pytest.fixture(scope="module")
 def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of all epochs without interruption."""
     out = tmp_path_factory.mktemp("runs") / "whole"
-    train(TWO_STAGES, material(folder), out, card={"data": "pieces"})
+    train(TWO_STAGES, dataset(folder), out, card={"data": "pieces"})
     return out
 
 
@@ -110,7 +110,7 @@ def test_a_run_is_whole(whole: Path, folder: Path) -> None:
     lines = run.json("metrics")
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
     assert [line["size"] for line in lines] == [64, 64, 96, 96]
-    own = material(folder)
+    own = dataset(folder)
     assert run.json("split")["held_out"] == own.names(own.held_out)
     assert run.json("skipped") == []
     network = load(str(whole / "network.safetensors"))
@@ -150,7 +150,7 @@ torch.set_num_threads(1)
 from pathlib import Path
 from dataclasses import replace
 from deconvnet.data import open_photos
-from deconvnet.training import RECIPES, PhotoMaterial, Stage, Watcher, train
+from deconvnet.training import RECIPES, PhotoDataset, Stage, Watcher, train
 
 def step(s):
     if (s.epoch, s.batch) == (int(sys.argv[3]), 2):
@@ -158,8 +158,8 @@ def step(s):
 
 plan = replace(RECIPES["caltech101"], stages=(Stage(64, 2, 0.1), Stage(96, 2, 0.2)),
                options={"fc_width": 16, "widths": (8, 8, 8)}, batch_size=8, balance=(6, 12))
-material = PhotoMaterial(open_photos(sys.argv[1]), plan.held_out, plan.seed)
-train(plan, material, sys.argv[2], card={"data": "pieces"}, watcher=Watcher(step=step))
+dataset = PhotoDataset(open_photos(sys.argv[1]), plan.held_out, plan.seed)
+train(plan, dataset, sys.argv[2], card={"data": "pieces"}, watcher=Watcher(step=step))
 """
 
 
@@ -176,18 +176,18 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(whole: Path, folder: Path, 
         lines = json.loads((out / "metrics.json").read_text())
         (out / "metrics.json").write_text(json.dumps([*lines, {**lines[-1], "epoch": 3}]))
         (out / ".0123456789abcdef.part").write_bytes(b"half")
-    train(TWO_STAGES, material(folder), out, resume=True, card={"data": "pieces"})
+    train(TWO_STAGES, dataset(folder), out, resume=True, card={"data": "pieces"})
     assert_same_run(whole, out)
 
 
 def test_an_interrupted_run_goes_on(whole: Path, folder: Path, tmp_path: Path) -> None:
-    """Ctrl-C in the last epoch; the very same material serves again."""
+    """Ctrl-C in the last epoch; the very same dataset serves again."""
 
     def interrupt(step) -> None:  # type: ignore[no-untyped-def]
         if step.epoch == 4:
             raise KeyboardInterrupt
 
-    own = material(folder)
+    own = dataset(folder)
     with pytest.raises(KeyboardInterrupt):
         train(TWO_STAGES, own, tmp_path / "run", card={"data": "pieces"}, watcher=Watcher(step=interrupt))
     assert len(metrics(tmp_path / "run")) == 3
@@ -198,22 +198,22 @@ def test_an_interrupted_run_goes_on(whole: Path, folder: Path, tmp_path: Path) -
 def test_resuming_a_finished_run_changes_nothing(whole: Path, folder: Path) -> None:
     before = tensors(whole)
     steps = []
-    train(TWO_STAGES, material(folder), whole, resume=True, card={"data": "pieces"}, watcher=Watcher(step=steps.append))
+    train(TWO_STAGES, dataset(folder), whole, resume=True, card={"data": "pieces"}, watcher=Watcher(step=steps.append))
     assert not steps
     assert all(torch.equal(value, before[key]) for key, value in tensors(whole).items())
 
 
 def test_other_settings_or_data_in_the_same_folder_are_refused(whole: Path, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds a train run already: resume it"):
-        train(TWO_STAGES, material(folder), whole)
+        train(TWO_STAGES, dataset(folder), whole)
     with pytest.raises(RunError, match=r"made with other settings \(seed: 0 there, 1 here\)"):
-        train(TWO_STAGES.changed(seed=1), material(folder), whole, resume=True)
+        train(TWO_STAGES.changed(seed=1), dataset(folder), whole, resume=True)
     for name in ("chelsea", "coffee"):
         (tmp_path / name).mkdir()
         for path in sorted((folder / name).iterdir())[:6]:
             (tmp_path / name / path.name).write_bytes(path.read_bytes())
     with pytest.raises(RunError, match="made with other inputs"):
-        train(TWO_STAGES, material(tmp_path), whole, resume=True)
+        train(TWO_STAGES, dataset(tmp_path), whole, resume=True)
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5])
@@ -223,7 +223,7 @@ def test_a_damaged_checkpoint_is_told(whole: Path, folder: Path, tmp_path: Path,
     data = (tmp_path / "checkpoint.pt").read_bytes()
     (tmp_path / "checkpoint.pt").write_bytes(data[: len(data) // 2 if keep == 0.5 else int(keep)])
     with pytest.raises(RunError, match=r"checkpoint\.pt is damaged .*: remove the run and train anew"):
-        train(TWO_STAGES, material(folder), tmp_path, resume=True)
+        train(TWO_STAGES, dataset(folder), tmp_path, resume=True)
 
 
 def test_damaged_photos_are_left_out_and_named(folder: Path, tmp_path: Path) -> None:
@@ -231,11 +231,11 @@ def test_damaged_photos_are_left_out_and_named(folder: Path, tmp_path: Path) -> 
     for path in folder.rglob("*.jpg"):
         (photos / path.parent.name).mkdir(parents=True, exist_ok=True)
         (photos / path.parent.name / path.name).write_bytes(path.read_bytes())
-    own = material(photos, ONE_STAGE)
+    own = dataset(photos, ONE_STAGE)
     bad = [own.names(own.train)[2], own.names(own.held_out)[0]]
     for name in bad:
         (photos / name).write_bytes(b"\xff\xd8 no photo")
-    own = material(photos, ONE_STAGE)
+    own = dataset(photos, ONE_STAGE)
 
     def interrupt(step) -> None:  # type: ignore[no-untyped-def]
         if step.epoch == 2:
@@ -243,11 +243,11 @@ def test_damaged_photos_are_left_out_and_named(folder: Path, tmp_path: Path) -> 
 
     with pytest.raises(KeyboardInterrupt):
         train(ONE_STAGE, own, tmp_path / "run", watcher=Watcher(step=interrupt))
-    run, network, found = train(ONE_STAGE, own, tmp_path / "run", resume=True)  # the same material, already decoded
+    run, network, found = train(ONE_STAGE, own, tmp_path / "run", resume=True)  # the same dataset, already decoded
     assert [entry["name"] for entry in run.json("skipped")] == bad
     assert found.count == network.card["held_out_photos"] == 3
     assert network.card["training_photos"] == 19
-    train(ONE_STAGE, material(photos, ONE_STAGE), tmp_path / "run", resume=True)  # and a fresh one
+    train(ONE_STAGE, dataset(photos, ONE_STAGE), tmp_path / "run", resume=True)  # and a fresh one
 
 
 def test_it_learns(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_it_learns(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> 
     folder = pieces(tmp_path_factory.mktemp("photos"), "chelsea", "hubble_deep_field")
     plan = replace(ONE_STAGE, stages=(Stage(64, 8, 0.0),), label_smoothing=0.0, batch_size=5)
     steps = []
-    run, _, found = train(plan, material(folder, plan), tmp_path / "run", watcher=Watcher(step=steps.append))
+    run, _, found = train(plan, dataset(folder, plan), tmp_path / "run", watcher=Watcher(step=steps.append))
     lines = run.json("metrics")
     assert lines[0]["train_loss"] < 1.5
     assert lines[-1]["train_loss"] < 0.35 * lines[0]["train_loss"]
@@ -278,8 +278,8 @@ def test_the_rate_drops_on_a_plateau_also_across_a_resume(folder: Path, tmp_path
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(plan, material(folder), tmp_path / "run", watcher=Watcher(step=interrupt))
-    train(plan, material(folder), tmp_path / "run", resume=True)
+        train(plan, dataset(folder), tmp_path / "run", watcher=Watcher(step=interrupt))
+    train(plan, dataset(folder), tmp_path / "run", resume=True)
     rates = [line["learning_rate"] for line in metrics(tmp_path / "run")]
     np.testing.assert_allclose(rates, [1e-12, 1e-12, 1e-12, 1e-13, 1e-13, 1e-14], rtol=1e-6)
 
@@ -287,7 +287,7 @@ def test_the_rate_drops_on_a_plateau_also_across_a_resume(folder: Path, tmp_path
 def test_the_papers_recipe_renormalises_filters_and_subtracts_its_pixel_mean(folder: Path, tmp_path: Path) -> None:
     plan = replace(recipe("paper").changed(epochs=1, size=64, batch_size=10, options={"fc_width": 8}),
                    filter_radius=0.0095)  # fmt: skip
-    own = material(folder, plan)
+    own = dataset(folder, plan)
     _, network, _ = train(plan, own, tmp_path / "run")
     for part in network.module.modules():
         if isinstance(part, nn.Conv2d):
@@ -307,7 +307,7 @@ def test_lenet_learns_digits(tmp_path: Path, name: str, epochs: int) -> None:
         pytest.skip(f"MNIST is not at {MNIST}")
     d = load_mnist(MNIST)
     few = Mnist(d.train_images[:1500], d.train_labels[:1500], d.test_images[:200], d.test_labels[:200])
-    _, network, found = train(recipe(name).changed(epochs=epochs, batch_size=25), DigitMaterial(few), tmp_path / "run")
+    _, network, found = train(recipe(name).changed(epochs=epochs, batch_size=25), DigitDataset(few), tmp_path / "run")
     assert found.count == 200
     assert found.top1 > 0.75
     digit = few.test_images[0]
@@ -317,7 +317,7 @@ def test_lenet_learns_digits(tmp_path: Path, name: str, epochs: int) -> None:
 def test_a_loss_that_is_no_number_is_told(folder: Path, tmp_path: Path) -> None:
     plan = replace(ONE_STAGE, optimizer="sgd", learning_rate=1e30, warmup=0.0)
     with pytest.raises(RunError, match=r"the loss became (nan|inf) in epoch \d+, step \d+: lower the learning rate"):
-        train(plan, material(folder), tmp_path / "run")
+        train(plan, dataset(folder), tmp_path / "run")
 
 
 def refusals() -> list:
@@ -336,15 +336,15 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
     folder: Path, tmp_path: Path, changes: dict, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        train(replace(TWO_STAGES, **changes), material(folder), tmp_path / "run")
+        train(replace(TWO_STAGES, **changes), dataset(folder), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_device_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="the device 'cuda:99' cannot be used"):
-        train(TWO_STAGES, material(folder), tmp_path / "run", device="cuda:99")
+        train(TWO_STAGES, dataset(folder), tmp_path / "run", device="cuda:99")
     with pytest.raises(OptionError, match="the device 'abacus' cannot be used"):
-        train(TWO_STAGES, material(folder), tmp_path / "run", device="abacus")
+        train(TWO_STAGES, dataset(folder), tmp_path / "run", device="abacus")
     assert not (tmp_path / "run").exists()
 
 
@@ -353,7 +353,7 @@ def test_classes_of_single_photos_are_refused(tmp_path: Path) -> None:
         (tmp_path / "photos" / name).mkdir(parents=True)
         Image.new("RGB", (80, 80)).save(tmp_path / "photos" / name / "only.png")
     with pytest.raises(DataError, match="no photo is held out"):
-        train(TWO_STAGES, material(tmp_path / "photos"), tmp_path / "run")
+        train(TWO_STAGES, dataset(tmp_path / "photos"), tmp_path / "run")
 
 
 def test_a_full_disk_loses_at_most_an_epoch(folder: Path, tmp_path: Path) -> None:
@@ -366,11 +366,11 @@ def test_a_full_disk_loses_at_most_an_epoch(folder: Path, tmp_path: Path) -> Non
 
     try:
         with pytest.raises(RunError, match="could not be written"):
-            train(ONE_STAGE, material(folder), tmp_path / "run", watcher=Watcher(epoch=fill))
+            train(ONE_STAGE, dataset(folder), tmp_path / "run", watcher=Watcher(epoch=fill))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list((tmp_path / "run").rglob("*.part"))
-    run, _, _ = train(ONE_STAGE, material(folder), tmp_path / "run", resume=True)
+    run, _, _ = train(ONE_STAGE, dataset(folder), tmp_path / "run", resume=True)
     assert run.manifest["finished"]
 
 
@@ -381,10 +381,10 @@ def test_batch_normalisation_is_folded_and_a_killed_run_goes_on(folder: Path, tm
         if step.epoch == 4:
             raise KeyboardInterrupt
 
-    train(plan, material(folder), tmp_path / "whole")
+    train(plan, dataset(folder), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(plan, material(folder), tmp_path / "killed", watcher=Watcher(step=interrupt))
-    train(plan, material(folder), tmp_path / "killed", resume=True)
+        train(plan, dataset(folder), tmp_path / "killed", watcher=Watcher(step=interrupt))
+    train(plan, dataset(folder), tmp_path / "killed", resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
     network = load(str(tmp_path / "whole" / "network.safetensors"))
     assert not any("_bn" in name for name in network.module.state_dict())

@@ -16,7 +16,7 @@ from deconvnet.data import open_photos
 from deconvnet.errors import OptionError, RunError, WeightsError
 from deconvnet.networks import load
 from deconvnet.runs import Run
-from deconvnet.training import RECIPES, PhotoMaterial, Stage, Watcher, resample_fc6, snapshot, train
+from deconvnet.training import RECIPES, PhotoDataset, Stage, Watcher, resample_fc6, snapshot, train
 from deconvnet.training.snapshots import alike, epochs_to_keep, find_snapshots, load_snapshots
 
 PLAN = dataclasses.replace(
@@ -125,7 +125,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def whole(folder, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "whole"
-    train(PLAN, PhotoMaterial(open_photos(folder), 0.2, 0), out)
+    train(PLAN, PhotoDataset(open_photos(folder), 0.2, 0), out)
     return out
 
 
@@ -140,10 +140,10 @@ def test_our_loop_keeps_the_epochs_asked_for_also_when_killed(whole, folder, tmp
         if metrics["epoch"] == 2:
             raise Killed
 
-    material = PhotoMaterial(open_photos(folder), 0.2, 0)
+    dataset = PhotoDataset(open_photos(folder), 0.2, 0)
     with pytest.raises(Killed):
-        train(PLAN, material, tmp_path / "out", watcher=Watcher(epoch=stop))
-    train(PLAN, PhotoMaterial(open_photos(folder), 0.2, 0), tmp_path / "out", resume=True)
+        train(PLAN, dataset, tmp_path / "out", watcher=Watcher(epoch=stop))
+    train(PLAN, PhotoDataset(open_photos(folder), 0.2, 0), tmp_path / "out", resume=True)
     for name in names:
         here, there = (load(str(out / "snapshots" / name)).module.state_dict() for out in (tmp_path / "out", whole))
         assert all(torch.equal(here[key], value) for key, value in there.items())

@@ -12,7 +12,7 @@ import torch
 from deconvnet.data import open_photos
 from deconvnet.errors import OptionError, RunError
 from deconvnet.networks import Network, load
-from deconvnet.training import RECIPES, PhotoMaterial, Stage, train
+from deconvnet.training import RECIPES, PhotoDataset, Stage, train
 
 PLAN = replace(
     RECIPES["caltech101-finish"],
@@ -31,7 +31,7 @@ def start(small_network: Network) -> Network:
 
 def run(plan, folder: Path, out: Path, **options):  # type: ignore[no-untyped-def]
     torch.set_num_threads(1)
-    return train(plan, PhotoMaterial(open_photos(folder), plan.held_out, plan.seed), out, **options)
+    return train(plan, PhotoDataset(open_photos(folder), plan.held_out, plan.seed), out, **options)
 
 
 def test_without_a_rate_the_weights_stay_what_they_were(start: Network, two_classes: Path, tmp_path: Path) -> None:

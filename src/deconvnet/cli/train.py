@@ -12,7 +12,7 @@ import typer
 from deconvnet.terminal import options, panels
 
 if TYPE_CHECKING:
-    from deconvnet.training.material import Material
+    from deconvnet.training.dataset import Dataset
 
 
 def register(app: typer.Typer) -> None:
@@ -67,12 +67,12 @@ def train(
         plan = replace(plan, snapshots=epochs_to_keep(snapshot, plan.epochs))
     if threads is not None:
         torch.set_num_threads(threads)
-    from deconvnet.training.material import open_material
+    from deconvnet.training.dataset import open_dataset
 
-    material, card = open_material(plan.network, plan.held_out, plan.seed, data, exclude or [])
+    dataset, card = open_dataset(plan.network, plan.held_out, plan.seed, data, exclude or [])
     typer.echo(
-        f"{plan.network}: {len(material.train)} training and {len(material.held_out)} held-out photos in "
-        f"{len(material.classes)} classes, {plan.epochs} epochs."
+        f"{plan.network}: {len(dataset.train)} training and {len(dataset.held_out)} held-out photos in "
+        f"{len(dataset.classes)} classes, {plan.epochs} epochs."
     )
     with bar() as shown:
         task = shown.add_task("reading photos", total=None, note="")
@@ -97,7 +97,7 @@ def train(
         try:
             run, _, accuracy = run_training(
                 plan,
-                material,
+                dataset,
                 out,
                 start=load(str(start)) if start else None,
                 resume=resume,
@@ -110,8 +110,8 @@ def train(
             there = "the last whole epoch" if (out / CHECKPOINT).is_file() else "no whole epoch yet"
             typer.echo(f"interrupted; {there} is in {out}: the same command with --resume goes on.", err=True)
             raise typer.Exit(130) from None
-    _tell_skipped(material)
-    for empty in getattr(getattr(material, "photos", None), "empty_classes", ()):
+    _tell_skipped(dataset)
+    for empty in dataset.photos.empty_classes:
         typer.echo(f"the folder {empty} holds no photo and is no class.")
     typer.echo(
         f"held out ({accuracy.count} photos): top-1 {accuracy.top1:.2%}, top-5 {accuracy.top5:.2%}, "
@@ -151,6 +151,7 @@ def evaluate(
     """Measure a network's accuracy on the photos that were held out from its training."""
     import numpy as np
 
+    from deconvnet.data import none_readable
     from deconvnet.errors import DataError, WeightsError
     from deconvnet.networks import load
     from deconvnet.terminal.progress import bar
@@ -165,41 +166,37 @@ def evaluate(
             "measure on every photo with --all."
         )
     share, seed = (stored["held_out"], stored["seed"]) if stored else (0.2, 0)
-    from deconvnet.training.material import open_material
+    from deconvnet.training.dataset import open_dataset
 
-    material, _ = open_material(found.name, share, seed, data, exclude or [])
-    if tuple(material.classes) != tuple(found.classes):
-        odd = sorted(set(material.classes) ^ set(found.classes))
+    dataset, _ = open_dataset(found.name, share, seed, data, exclude or [])
+    if tuple(dataset.classes) != tuple(found.classes):
+        odd = sorted(set(dataset.classes) ^ set(found.classes))
         raise DataError(
             f"{data} has other classes than {found.name} was trained on ({', '.join(odd[:3])}): "
             "give the data that it learned from, or leave classes out with --exclude."
         )
-    indices = np.concatenate([material.train, material.held_out]) if everything else material.held_out
-    parts, kept = [], []
+    indices = np.concatenate([dataset.train, dataset.held_out]) if everything else dataset.held_out
     with bar() as shown:
         task = shown.add_task("evaluating", total=len(indices), note="")
-        for first in range(0, len(indices), 32):
-            some = indices[first : first + 32]
-            values, good = scores(found, material, some, ten_crops=ten_crops)
-            parts.append(values)
-            kept.append(good)
-            shown.update(task, advance=len(some))
-    if not sum(map(len, kept)):
-        raise DataError(f"none of the {len(indices)} photos of {data} can be read: give others.")
-    result = measure(np.concatenate(parts), material.labels[np.concatenate(kept)])
+        values, kept = scores(
+            found, dataset, indices, ten_crops, lambda done, total: shown.update(task, completed=done, total=total)
+        )
+    if not len(kept):
+        raise none_readable(dataset.photos.root, len(indices), dataset.skipped)
+    result = measure(values, dataset.labels[kept])
     crops = "ten crops" if ten_crops else "centre crop"
     which = "all photos" if everything else "held-out photos"
     typer.echo(
         f"{found.name} on {result.count} {which} ({crops}): top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, "
         f"mean over {len(found.classes)} classes {result.per_class:.2%}"
     )
-    _tell_skipped(material)
+    _tell_skipped(dataset)
 
 
-def _tell_skipped(material: Material) -> None:
-    if material.skipped:
-        first = material.skipped[0]
+def _tell_skipped(dataset: Dataset) -> None:
+    if dataset.skipped:
+        first = dataset.skipped[0]
         typer.echo(
-            f"photos that could not be read and were left out: {len(material.skipped)}, "
+            f"photos that could not be read and were left out: {len(dataset.skipped)}, "
             f"the first {first.name}: {first.why}"
         )

@@ -45,7 +45,7 @@ from deconvnet.reproduction.claims import CLAIMS, Evidence
 from deconvnet.reproduction.record import KIND, PartTime, ReproductionRecord
 from deconvnet.reproduction.scales import Scale
 from deconvnet.runs import Run, files
-from deconvnet.training import PhotoMaterial, Recipe, Watcher, train
+from deconvnet.training import PhotoDataset, Recipe, Watcher, train
 from deconvnet.training.loop import NETWORK
 from deconvnet.training.snapshots import find_snapshots, load_snapshots
 
@@ -103,19 +103,19 @@ class Paper:
         return "shipped" if self.scale.recipe is None else str(self.out / f"train-{name}" / NETWORK)
 
     @cached_property
-    def material(self) -> PhotoMaterial:
+    def dataset(self) -> PhotoDataset:
         """The photos split as for the main networks."""
         share = SHARE if self.scale.recipe is None else self.scale.recipe.held_out
-        return PhotoMaterial(self.photos, share, SEED)
+        return PhotoDataset(self.photos, share, SEED)
 
     @cached_property
     def order(self) -> Indices:
         """The held-out photos in random order."""
-        return np.random.default_rng(SEED).permutation(self.material.held_out)
+        return np.random.default_rng(SEED).permutation(self.dataset.held_out)
 
     def held_out(self, count: int) -> list[Exhibit]:
         """So many held-out photos that can be read, drawn at random."""
-        return [Exhibit(index, photo) for index, photo in islice(self.material.read(self.order), count)]
+        return [Exhibit(index, photo) for index, photo in islice(self.dataset.read(self.order, np.asarray), count)]
 
     @cached_property
     def halves(self) -> tuple[Photos, Photos]:
@@ -190,14 +190,14 @@ class PartPlan:
 def _training(network: str, recipe: Recipe, photos: Callable[[Paper], Photos]) -> Callable[[Paper, Path], None]:
     def do(paper: Paper, out: Path) -> None:
         chosen = photos(paper)
-        material = PhotoMaterial(chosen, recipe.held_out, SEED)
+        dataset = PhotoDataset(chosen, recipe.held_out, SEED)
         watcher = Watcher(
             preparing=lambda done, total: paper.tell("reading photos", done, total),
             step=lambda s: paper.tell(f"epoch {s.epoch}/{s.epochs}", s.batch, s.batches),
         )
         plan = recipe.changed(network=network)
         card = {"data": chosen.root.name}
-        train(plan, material, out, resume=True, card=card, device=paper.device, watcher=watcher)
+        train(plan, dataset, out, resume=True, card=card, device=paper.device, watcher=watcher)
 
     return do
 
@@ -350,9 +350,9 @@ def _averaging(several: bool) -> Callable[[Paper, Path], None]:
             networks = [paper.network(name) for name in (ALEXNET, ZFNET)]
         crops = "ten crops" if paper.scale.ten_crops else "centre crop"
         words = (
-            f"{paper.photos.root.name}, held-out photos (share {paper.material.held_out_share}, seed {SEED}), {crops}"
+            f"{paper.photos.root.name}, held-out photos (share {paper.dataset.held_out_share}, seed {SEED}), {crops}"
         )
-        result = average(networks, paper.material, ten_crops=paper.scale.ten_crops, data=words, progress=paper.tell)
+        result = average(networks, paper.dataset, ten_crops=paper.scale.ten_crops, data=words, progress=paper.tell)
         result.save(out, overwrite=True)
         save_figure(result.plot(), out / "average.png")
 
@@ -523,7 +523,7 @@ def _diagnosis_passes(paper: Paper) -> float:
 def _averaging_passes(networks: int) -> Callable[[Paper], float]:
     def passes(paper: Paper) -> float:
         crops = 10 if paper.scale.ten_crops else 1
-        return networks * crops * len(paper.material.held_out) * _shown(paper)
+        return networks * crops * len(paper.dataset.held_out) * _shown(paper)
 
     return passes
 

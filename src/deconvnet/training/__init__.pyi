@@ -1,3 +1,6 @@
+from .dataset import Dataset as Dataset
+from .dataset import DigitDataset as DigitDataset
+from .dataset import PhotoDataset as PhotoDataset
 from .evaluation import Accuracy as Accuracy
 from .evaluation import evaluate as evaluate
 from .figure import training_curve as training_curve
@@ -6,9 +9,6 @@ from .initialization import spatial_autocorrelation as spatial_autocorrelation
 from .loop import Step as Step
 from .loop import Watcher as Watcher
 from .loop import train as train
-from .material import DigitMaterial as DigitMaterial
-from .material import Material as Material
-from .material import PhotoMaterial as PhotoMaterial
 from .recipes import RECIPES as RECIPES
 from .recipes import Augmentation as Augmentation
 from .recipes import Recipe as Recipe

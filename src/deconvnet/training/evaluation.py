@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import nn
 from deconvnet.errors import DataError
 from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import Preprocessing
-from deconvnet.training.material import Material
+from deconvnet.training.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -88,19 +88,25 @@ def evaluate(
 
 @torch.inference_mode()
 def scores(
-    network: Network, material: Material, indices: npt.NDArray[np.int64], ten_crops: bool = False
+    network: Network,
+    dataset: Dataset,
+    indices: npt.NDArray[np.int64],
+    ten_crops: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Class scores of photos.
 
     Parameters
     ----------
     network : Network
-    material : Material
+    dataset : Dataset
         Where the photos lie.
     indices : ndarray of int64
         Which photos.
     ten_crops : bool
         Give the logarithm of the probabilities averaged over the paper's ten crops, not the centre crop's scores.
+    progress : callable(done, total), optional
+        In photos.
 
     Returns
     -------
@@ -111,8 +117,11 @@ def scores(
     rows: list[npt.NDArray[np.float32]] = []
     kept: list[int] = []
     p = network.preprocessing
-    for index, photo in material.read(indices):
-        views = p.ten_crops(photo) if ten_crops else [p.view(photo)]
+
+    def seen(photo: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+        return p.ten_crops(photo) if ten_crops else [p.view(photo)]
+
+    for index, views in dataset.read(indices, seen, progress):
         inputs = p.tensor(views).contiguous(memory_format=torch.channels_last)
         found = network.module(inputs)
         # logsumexp: the logarithm of a mean of probabilities, also of those too small for float32

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deconvnet.data import none_readable
 from deconvnet.errors import DataError, OptionError, RunError
 from deconvnet.networks import Network, Preprocessing, build, lenet_preprocessing
 from deconvnet.networks.lenet5 import map_loss
@@ -30,16 +31,16 @@ from deconvnet.networks.registry import entry
 from deconvnet.runs import Run, places
 from deconvnet.runs.files import write_bytes
 from deconvnet.training.batch_norm import folded_state, with_batch_norm
-from deconvnet.training.evaluation import Accuracy, evaluate
-from deconvnet.training.initialization import initialize, renormalize_filters, spatial_autocorrelation
-from deconvnet.training.material import (
-    DigitMaterial,
-    Material,
-    PhotoMaterial,
+from deconvnet.training.dataset import (
+    Dataset,
+    DigitDataset,
+    PhotoDataset,
     channel_mean,
     epoch_order,
     pixel_mean,
 )
+from deconvnet.training.evaluation import Accuracy, evaluate
+from deconvnet.training.initialization import initialize, renormalize_filters, spatial_autocorrelation
 from deconvnet.training.recipes import Recipe, Stage
 from deconvnet.training.resizing import begin_with, carry_state, resample_fc6
 from deconvnet.training.schedule import Schedule
@@ -84,7 +85,7 @@ class Watcher:
 
 def train(
     recipe: Recipe,
-    material: Material,
+    dataset: Dataset,
     out: Path | str,
     *,
     start: Network | None = None,
@@ -99,7 +100,7 @@ def train(
     ----------
     recipe : Recipe
         What to do.
-    material : Material
+    dataset : Dataset
         What to learn from.
     out : path
         The run's folder; see Notes.
@@ -139,9 +140,9 @@ def train(
     ``skipped.json`` (photos that could not be read) and ``network.safetensors``.
     """
     watcher = watcher or Watcher()
-    _check(recipe, material, device)
-    photos = len(material.train) + len(material.held_out) + len(material.skipped)  # also after a first decoding
-    inputs = {"data": material.fingerprint, "photos": photos}
+    _check(recipe, dataset, device)
+    photos = len(dataset.train) + len(dataset.held_out) + len(dataset.skipped)  # also after a first decoding
+    inputs = {"data": dataset.fingerprint, "photos": photos}
     if start is not None:
         if start.name != recipe.network:
             raise OptionError(f"{recipe.network} cannot begin with weights of {start.name}.")
@@ -150,44 +151,44 @@ def train(
                 f"the recipe {recipe.name} trains from the beginning: leave the weights to begin with out."
             )
         inputs["start"] = start.fingerprint
-    where = {"places": places(out, photos=material.photos.address)} if isinstance(material, PhotoMaterial) else {}
+    where = {"places": places(out, photos=dataset.photos.address)} if isinstance(dataset, PhotoDataset) else {}
     run = Run.create(out, "train", recipe.record(), inputs, notes=where, resume=resume)
     if not run.has("split"):
         run.save_json(
-            "split", {"seed": recipe.seed, "classes": material.classes, "held_out": material.names(material.held_out)}
+            "split", {"seed": recipe.seed, "classes": dataset.classes, "held_out": dataset.names(dataset.held_out)}
         )
     # "resized" crops are cut from photos with some detail to spare, the others from photos as evaluation sees them
     margin = max(recipe.resize, 1.25) if recipe.augmentation.crop == "resized" else recipe.resize
     side = round(max(s.size for s in recipe.stages) * margin)
-    material.decode(side, watcher.preparing, enlarge=recipe.augmentation.crop != "resized")
-    session = _Session(recipe, material, run, torch.device(device), dict(card or {}), start)
+    dataset.decode(side, watcher.preparing, enlarge=recipe.augmentation.crop != "resized")
+    session = _Session(recipe, dataset, run, torch.device(device), dict(card or {}), start)
     if run.has("metrics") and (run.path / CHECKPOINT).is_file():
         session.restore()
     while session.epoch < recipe.epochs:
         session.train_epoch(watcher)
     network, measured = session.result()
-    run.save_json("skipped", [{"name": s.name, "why": s.why} for s in material.skipped])
+    run.save_json("skipped", [{"name": s.name, "why": s.why} for s in dataset.skipped])
     network.save(run.path / NETWORK)
     run.finish()
     return run, network, measured
 
 
-def _check(recipe: Recipe, material: Material, device: str) -> None:
+def _check(recipe: Recipe, dataset: Dataset, device: str) -> None:
     """Refuse what cannot work before anything is written or decoded."""
     found = entry(recipe.network)
     sizes = {stage.size for stage in recipe.stages}
-    if (found.channels == 1) != isinstance(material, DigitMaterial):
+    if (found.channels == 1) != isinstance(dataset, DigitDataset):
         raise OptionError(
             f"{recipe.network} learns from {'digits' if found.channels == 1 else 'photos'}: choose another network "
             "or other data."
         )
     if found.channels == 1 and sizes != {32}:
         raise OptionError(f"{recipe.network} reads 32 x 32 px only: leave the size as it is.")
-    if "num_classes" not in found.options and len(material.classes) != 10:
-        raise OptionError(f"{recipe.network} has 10 classes, and the data {len(material.classes)}.")
+    if "num_classes" not in found.options and len(dataset.classes) != 10:
+        raise OptionError(f"{recipe.network} has 10 classes, and the data {len(dataset.classes)}.")
     if recipe.augmentation.crop != "resized" and len(sizes) > 1:
         raise OptionError(f"crops of kind {recipe.augmentation.crop!r} need the same input size in every stage.")
-    if not len(material.held_out):
+    if not len(dataset.held_out):
         raise DataError("no photo is held out: at least one class needs two photos.")
     try:
         torch.empty(0, device=device)
@@ -195,14 +196,14 @@ def _check(recipe: Recipe, material: Material, device: str) -> None:
         raise OptionError(f"the device {device!r} cannot be used ({str(error).splitlines()[0]}): try cpu.") from error
     for stage in recipe.stages:
         with torch.device("meta"):
-            build(recipe.network, **_options(recipe, material, stage))
+            build(recipe.network, **_options(recipe, dataset, stage))
 
 
-def _options(recipe: Recipe, material: Material, stage: Stage) -> dict[str, Any]:
+def _options(recipe: Recipe, dataset: Dataset, stage: Stage) -> dict[str, Any]:
     """The network's options in a stage: number of classes and input size come from the data and the stage."""
     options = {**recipe.options}
     if "num_classes" in entry(recipe.network).options:
-        options["num_classes"] = len(material.classes)
+        options["num_classes"] = len(dataset.classes)
     if "input_size" in entry(recipe.network).options:
         options["input_size"] = stage.size
     return options
@@ -214,14 +215,14 @@ class _Session:
     def __init__(
         self,
         recipe: Recipe,
-        material: Material,
+        dataset: Dataset,
         run: Run,
         device: torch.device,
         card: dict[str, Any],
         start: Network | None = None,
     ) -> None:
         self.start = start
-        self.recipe, self.material, self.run, self.device, self.card = recipe, material, run, device, card
+        self.recipe, self.dataset, self.run, self.device, self.card = recipe, dataset, run, device, card
         self.epoch = 0
         self.metrics: list[dict[str, Any]] = []
         self.schedule = Schedule(recipe)
@@ -236,9 +237,9 @@ class _Session:
         """Build the network for a stage's input size and carry weights and optimizer state over."""
         self.stage = stage
         self.preprocessing = self._preprocessing(stage)
-        module = build(self.recipe.network, **_options(self.recipe, self.material, stage))
+        module = build(self.recipe.network, **_options(self.recipe, self.dataset, stage))
         if first and self.start is not None:
-            begin_with(module, self.start, self.material.classes)
+            begin_with(module, self.start, self.dataset.classes)
         elif first:
             views = self._sample_views(128)
             initialize(module, self.recipe.initialization, self.preprocessing.tensor(views))
@@ -276,11 +277,11 @@ class _Session:
 
     def _sample_views(self, count: int) -> list[Any]:
         """Views of training photos, evenly spread."""
-        train = self.material.train
+        train = self.dataset.train
         chosen = train[np.linspace(0, len(train) - 1, min(count, len(train))).round().astype(np.int64)]
-        views = self.material.views(chosen, self.preprocessing)
+        views = self.dataset.views(chosen, self.preprocessing)
         if not views:
-            raise DataError("none of the training photos can be read.")
+            raise none_readable(self.dataset.photos.root, len(chosen), self.dataset.skipped, "training photos")
         return views
 
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
@@ -309,14 +310,14 @@ class _Session:
             self._enter(stage)
         rng = np.random.default_rng([recipe.seed, epoch])
         torch.manual_seed(recipe.seed * 100_003 + epoch)
-        order = epoch_order(self.material, recipe.balance, rng)
+        order = epoch_order(self.dataset, recipe.balance, rng)
         batches = max(1, len(order) // recipe.batch_size)  # the rest is left out: it differs from epoch to epoch
         seen, loss_sum, right, started = 0, 0.0, 0, time.monotonic()
 
         def cut(number: int) -> tuple[Tensor, Tensor]:
             chosen = order[number * recipe.batch_size : (number + 1) * recipe.batch_size]
-            crops = self.material.batch(chosen, stage.size, recipe.augmentation, rng)
-            return torch.from_numpy(np.ascontiguousarray(crops)), torch.from_numpy(self.material.labels[chosen])
+            crops = self.dataset.batch(chosen, stage.size, recipe.augmentation, rng)
+            return torch.from_numpy(np.ascontiguousarray(crops)), torch.from_numpy(self.dataset.labels[chosen])
 
         blend = np.random.default_rng([recipe.seed, epoch, 1])
         with ThreadPoolExecutor(1) as ahead:
@@ -405,19 +406,19 @@ class _Session:
     def measure(self, count: int | None = None) -> Accuracy:
         """Accuracy on the held-out photos, or on ``count`` of them evenly spread, centre crop."""
         if count not in self._held_out:
-            chosen = self.material.held_out
+            chosen = self.dataset.held_out
             if count is not None and count < len(chosen):
                 chosen = chosen[np.linspace(0, len(chosen) - 1, count).round().astype(np.int64)]
-            views = self.material.views(chosen, self.preprocessing)  # unreadable ones leave the held-out photos
-            self._held_out[count] = chosen[np.isin(chosen, self.material.held_out)], views
+            views = self.dataset.views(chosen, self.preprocessing)  # unreadable ones leave the held-out photos
+            self._held_out[count] = chosen[np.isin(chosen, self.dataset.held_out)], views
         indices, views = self._held_out[count]
-        return evaluate(self._plain(), self.preprocessing, views, self.material.labels[indices])
+        return evaluate(self._plain(), self.preprocessing, views, self.dataset.labels[indices])
 
     def _plain(self) -> nn.Module:
         """The network as it is now, on the CPU in evaluation mode, without batch normalisation."""
         if not self.recipe.batch_norm:
             return self.module if self.device.type == "cpu" else _on_cpu(self.module)
-        plain = build(self.recipe.network, **_options(self.recipe, self.material, self.stage))
+        plain = build(self.recipe.network, **_options(self.recipe, self.dataset, self.stage))
         plain.load_state_dict(folded_state(self.module))
         return plain.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
@@ -471,8 +472,8 @@ class _Session:
             self.recipe.network,
             _on_cpu(self._plain()),
             self.preprocessing,
-            self.material.classes,
-            _options(self.recipe, self.material, self.stage),
+            self.dataset.classes,
+            _options(self.recipe, self.dataset, self.stage),
             card,
         )
 
@@ -482,7 +483,7 @@ class _Session:
         card = {
             **self.card,
             "recipe": self.recipe.record(),
-            "training_photos": len(self.material.train),
+            "training_photos": len(self.dataset.train),
             "held_out_photos": measured.count,
             "held_out_top1": measured.top1,
             "held_out_top5": measured.top5,

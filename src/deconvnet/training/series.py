@@ -10,7 +10,7 @@ from typing import Any
 from deconvnet.errors import RunError
 from deconvnet.networks import load
 from deconvnet.runs import Run
-from deconvnet.training import Material, Recipe, Watcher, train
+from deconvnet.training import Dataset, Recipe, Watcher, train
 from deconvnet.training.loop import NETWORK
 
 METRICS = "metrics"
@@ -40,7 +40,7 @@ class TrainingOutcome:
 
 def trained(
     recipe: Recipe,
-    material: Material,
+    dataset: Dataset,
     folder: Path,
     *,
     card: dict[str, Any] | None = None,
@@ -56,10 +56,10 @@ def trained(
     DataError, OptionError, UnknownNameError
         As :func:`deconvnet.training.train`.
     """
-    run = _finished(recipe, material, folder)
+    run = _finished(recipe, dataset, folder)
     anew = run is None
     if run is None:
-        run, _, _ = train(recipe, material, folder, resume=True, card=card, device=device, watcher=watcher)
+        run, _, _ = train(recipe, dataset, folder, resume=True, card=card, device=device, watcher=watcher)
     metrics: list[dict[str, Any]] = run.json(METRICS)
     if not metrics:
         raise RunError(f"{folder} holds no epoch: remove it and train anew.")
@@ -68,7 +68,7 @@ def trained(
     )
 
 
-def _finished(recipe: Recipe, material: Material, folder: Path) -> Run | None:
+def _finished(recipe: Recipe, dataset: Dataset, folder: Path) -> Run | None:
     """The run, if it is finished and was made by this recipe of these photos."""
     if not (folder / "manifest.json").is_file():
         return None
@@ -77,7 +77,7 @@ def _finished(recipe: Recipe, material: Material, folder: Path) -> Run | None:
         return None
     asked = json.loads(json.dumps(recipe.record()))
     differing = [key for key in asked if run.settings.get(key) != asked[key]]
-    if run.inputs.get("data") != material.fingerprint:
+    if run.inputs.get("data") != dataset.fingerprint:
         differing.append("photos")
     if differing:
         raise RunError(

@@ -16,7 +16,7 @@ from deconvnet.experiments.averaging import measure as averaging
 from deconvnet.experiments.averaging.measure import average, sign_test
 from deconvnet.networks import load
 from deconvnet.runs import Run
-from deconvnet.training import PhotoMaterial
+from deconvnet.training import PhotoDataset
 
 CLASSES = ("other", "red")
 
@@ -30,20 +30,20 @@ def network(seed: int):
 
 
 @pytest.fixture(scope="module")
-def material(two_classes) -> PhotoMaterial:
-    return PhotoMaterial(deconvnet.open_photos(two_classes), 0.4, 0)
+def dataset(two_classes) -> PhotoDataset:
+    return PhotoDataset(deconvnet.open_photos(two_classes), 0.4, 0)
 
 
 @pytest.fixture(scope="module")
-def averaged(material):
-    return average([network(1), network(2)], material, data="two classes, held out")
+def averaged(dataset):
+    return average([network(1), network(2)], dataset, data="two classes, held out")
 
 
-def test_agrees_with_a_slow_average(averaged, material):
+def test_agrees_with_a_slow_average(averaged, dataset):
     networks = [network(1), network(2)]
     wrong = np.zeros(3)
-    for number, index in enumerate(material.held_out):
-        photo = material.photos.read(int(index))
+    for number, index in enumerate(dataset.held_out):
+        photo = dataset.photos.read(int(index))
         means = []
         for each in networks:
             crops = each.preprocessing.ten_crops(photo)
@@ -51,9 +51,9 @@ def test_agrees_with_a_slow_average(averaged, material):
                 probabilities = [each.module(each.preprocessing.tensor([c]))[0].double().softmax(0) for c in crops]
             means.append(sum(p.numpy() for p in probabilities) / 10)
         for i, mean in enumerate((*means, (means[0] + means[1]) / 2)):
-            wrong[i] += mean.argmax() != material.labels[index]
+            wrong[i] += mean.argmax() != dataset.labels[index]
         np.testing.assert_allclose(averaged.probabilities[:, number], means, atol=1e-5)
-    count = len(material.held_out)
+    count = len(dataset.held_out)
     assert [row.top1 for row in averaged.rows] == pytest.approx(list(wrong / count))
     assert [row.name for row in averaged.rows] == ["zfnet", "zfnet", "average of 2"]
     assert all(row.count == count for row in averaged.rows)
@@ -71,17 +71,17 @@ def test_the_mean_decides_not_the_loudest():
     assert (rows[2].gained, rows[2].lost) == (0, 1)
 
 
-def test_averaging_twice_the_same_changes_nothing(material):
+def test_averaging_twice_the_same_changes_nothing(dataset):
     one = network(1)
-    found = average([one, one], material, ten_crops=False)
+    found = average([one, one], dataset, ten_crops=False)
     assert found.rows[2].top1 == found.rows[0].top1
     assert (found.rows[2].gained, found.rows[2].lost, found.rows[2].chance) == (0, 0, 1.0)
 
 
-def test_centre_crop_is_the_networks_own(material):
+def test_centre_crop_is_the_networks_own(dataset):
     one = network(1)
-    found = average([one, network(2)], material, ten_crops=False)
-    photos = [material.photos.read(int(i)) for i in material.held_out]
+    found = average([one, network(2)], dataset, ten_crops=False)
+    photos = [dataset.photos.read(int(i)) for i in dataset.held_out]
     np.testing.assert_allclose(found.probabilities[0], one.probabilities(photos), atol=1e-5)
 
 
@@ -102,17 +102,17 @@ def test_saved_with_every_probability(averaged, tmp_path):
     assert len(averaged.plot().axes) == 3
 
 
-def test_other_classes_are_refused(material):
+def test_other_classes_are_refused(dataset):
     with pytest.raises(OptionError, match="at least two networks, not 1"):
-        average([network(1)], material)
+        average([network(1)], dataset)
     turned = dataclasses.replace(network(2), classes=CLASSES[::-1])
     with pytest.raises(OptionError, match="only networks of the same classes can be averaged"):
-        average([network(1), turned], material)
+        average([network(1), turned], dataset)
     others = [dataclasses.replace(network(i), classes=("blue", "other")) for i in (1, 2)]
     with pytest.raises(DataError, match=r"other classes than zfnet was trained on \(blue, red\)"):
-        average(others, material)
+        average(others, dataset)
     with pytest.raises(OptionError, match="nothing to average"):
-        average([dataclasses.replace(network(i), classes=()) for i in (1, 2)], material)
+        average([dataclasses.replace(network(i), classes=()) for i in (1, 2)], dataset)
 
 
 def test_no_photo_can_be_read(tmp_path):
@@ -120,6 +120,6 @@ def test_no_photo_can_be_read(tmp_path):
         (tmp_path / name).mkdir()
         for i in range(3):
             (tmp_path / name / f"{i}.jpg").write_text("no photo")
-    material = PhotoMaterial(deconvnet.open_photos(tmp_path), 0.4, 0)
+    dataset = PhotoDataset(deconvnet.open_photos(tmp_path), 0.4, 0)
     with pytest.raises(DataError, match="can be read"):
-        average([network(1), network(2)], material)
+        average([network(1), network(2)], dataset)

@@ -10,18 +10,18 @@ from deconvnet.data import load_mnist, open_photos
 from deconvnet.errors import RunError
 from deconvnet.experiments.evolution.photos import training_photos
 from deconvnet.runs import Run, places
-from deconvnet.training import DigitMaterial, PhotoMaterial
+from deconvnet.training import DigitDataset, PhotoDataset
 
 MNIST = Path(__file__).parents[4] / "shared" / "data" / "mnist"
 
 
 def test_photos_without_the_held_out_ones(two_classes, tmp_path):
-    material = PhotoMaterial(open_photos(two_classes), 0.3, 5)
-    where = {"places": places(tmp_path / "run", photos=material.photos.address)}
-    run = Run.create(tmp_path / "run", "train", {}, {"data": material.fingerprint}, notes=where)
-    run.save_json("split", {"classes": material.classes, "held_out": material.names(material.held_out)})
+    dataset = PhotoDataset(open_photos(two_classes), 0.3, 5)
+    where = {"places": places(tmp_path / "run", photos=dataset.photos.address)}
+    run = Run.create(tmp_path / "run", "train", {}, {"data": dataset.fingerprint}, notes=where)
+    run.save_json("split", {"classes": dataset.classes, "held_out": dataset.names(dataset.held_out)})
     found = training_photos(run)
-    assert list(found.photos.names) == material.names(material.train)
+    assert list(found.photos.names) == dataset.names(dataset.train)
     assert found.address == str(two_classes)
     assert len(found.photos) == 14
 
@@ -39,11 +39,11 @@ def test_a_run_that_does_not_say_where(two_classes, tmp_path):
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason=f"there is no MNIST in {MNIST}")
 def test_digits(tmp_path):
-    material = DigitMaterial(load_mnist(MNIST))
-    run = Run.create(tmp_path / "run", "train", {}, {"data": material.fingerprint})
+    dataset = DigitDataset(load_mnist(MNIST))
+    run = Run.create(tmp_path / "run", "train", {}, {"data": dataset.fingerprint})
     with pytest.raises(RunError, match="--data"):
         training_photos(run)
-    assert len(training_photos(run, MNIST).photos) == len(material.train) == 60_000
+    assert len(training_photos(run, MNIST).photos) == len(dataset.train) == 60_000
     other = Run.create(tmp_path / "other", "train", {}, {"data": "mnist 10 + 10 0"})
     with pytest.raises(RunError, match="not those"):
         training_photos(other, MNIST)

@@ -23,7 +23,7 @@ from deconvnet.experiments.ablation.record import BASE, KIND, TABLE_3, AblationR
 from deconvnet.networks import build, entry, load
 from deconvnet.runs import Run
 from deconvnet.runs.results import NotebookFigure
-from deconvnet.training import PhotoMaterial, Recipe, Watcher, evaluate
+from deconvnet.training import PhotoDataset, Recipe, Watcher, evaluate
 from deconvnet.training.loop import NETWORK
 from deconvnet.training.series import trained
 
@@ -191,18 +191,18 @@ def ablate(
     inputs = {"data": photos.fingerprint, "photos": len(photos)}
     run = Run.create(out, KIND, {"recipe": kept, **first}, inputs, overwrite=overwrite, resume=not overwrite)
     numbers = tuple(range(recipe.seed, recipe.seed + seeds))
-    materials = [PhotoMaterial(photos, recipe.held_out, seed) for seed in numbers]
+    datasets = [PhotoDataset(photos, recipe.held_out, seed) for seed in numbers]
     found = {name: np.full((len(chosen), seeds), np.nan) for name in ("train", "top1", "top5", "per_class", "seconds")}
     parameters = np.zeros(len(chosen), np.int64)
-    for s, (seed, material) in enumerate(zip(numbers, materials, strict=True)):
+    for s, (seed, dataset) in enumerate(zip(numbers, datasets, strict=True)):
         for v, (variant, plan) in enumerate(zip(chosen, plans, strict=True)):
             if progress is not None:
                 progress(variant.title, seed, s * len(chosen) + v, seeds * len(chosen))
             folder = run.path / variant.name / f"seed-{seed}"
             card = {"data": photos.root.name}
-            done = trained(plan.changed(seed=seed), material, folder, card=card, device=device, watcher=watcher)
+            done = trained(plan.changed(seed=seed), dataset, folder, card=card, device=device, watcher=watcher)
             parameters[v] = done.parameters
-            found["train"][v, s] = _training_error(folder, material)
+            found["train"][v, s] = _training_error(folder, dataset)
             for name in ("top1", "top5", "per_class"):
                 found[name][v, s] = 1 - done.last[f"val_{name}"]
             found["seconds"][v, s] = done.seconds
@@ -213,9 +213,9 @@ def ablate(
         recipe.epochs,
         recipe.stages[-1].size,
         len(photos.classes),
-        len(materials[0].train),
-        len(materials[0].held_out),
-        min(MEASURED, len(materials[0].train)),
+        len(datasets[0].train),
+        len(datasets[0].held_out),
+        min(MEASURED, len(datasets[0].train)),
         tuple(variant.name for variant in chosen),
         tuple(variant.title for variant in chosen),
         numbers,
@@ -226,7 +226,7 @@ def ablate(
     return result
 
 
-def _training_error(folder: Path, material: PhotoMaterial) -> float:
+def _training_error(folder: Path, dataset: PhotoDataset) -> float:
     """Error on training photos, evenly taken, as the held-out ones are seen; measured once."""
     run = Run.open(folder, "train")
     if run.has(_TRAINING_ERROR):
@@ -236,13 +236,13 @@ def _training_error(folder: Path, material: PhotoMaterial) -> float:
         except (KeyError, TypeError) as error:
             raise RunError(f"{_TRAINING_ERROR}.json in {folder} is damaged: remove it.") from error
     network = load(str(folder / NETWORK))
-    indices = _evenly(material.train, MEASURED)
+    indices = _evenly(dataset.train, MEASURED)
     views: list[npt.NDArray[np.uint8]] = []
     kept: list[int] = []
-    for index, photo in material.read(indices):
-        views.append(network.view(photo))
+    for index, view in dataset.read(indices, network.view):
+        views.append(view)
         kept.append(index)
-    error = 1 - evaluate(network.module, network.preprocessing, views, material.labels[kept]).top1
+    error = 1 - evaluate(network.module, network.preprocessing, views, dataset.labels[kept]).top1
     run.save_json(_TRAINING_ERROR, {"top1": error, "photos": len(kept)})
     return error
 

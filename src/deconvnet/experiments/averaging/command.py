@@ -39,7 +39,7 @@ def average(
     from deconvnet.networks import load
     from deconvnet.terminal.outputs import check_drawing, check_run
     from deconvnet.terminal.progress import bar
-    from deconvnet.training.material import open_material
+    from deconvnet.training.dataset import open_dataset
 
     if limit is not None and limit < 1:
         raise OptionError(f"--limit must be at least 1, not {limit}.")
@@ -60,18 +60,18 @@ def average(
             "no photo is held out from all of them: average networks of one split."
         )
     share, seed = splits[0]
-    material, card = open_material(networks[0].name, share, seed, data, exclude or [])
-    indices = material.held_out
+    dataset, card = open_dataset(networks[0].name, share, seed, data, exclude or [])
+    indices = dataset.held_out
     if limit is not None and limit < len(indices):
         indices = indices[np.linspace(0, len(indices) - 1, limit).round().astype(int)]
-    part = f"{len(indices)} of {len(material.held_out)} held-out photos" if limit else "held-out photos"
+    part = f"{len(indices)} of {len(dataset.held_out)} held-out photos" if limit else "held-out photos"
     crops = "centre crop" if centre else "ten crops"
     words = f"{card['data']}, {part} (share {share}, seed {seed}), {crops}"
     with bar() as shown:
         task = shown.add_task("", total=len(indices), note="")
         result = measure(
             networks,
-            material,
+            dataset,
             indices,
             ten_crops=not centre,
             data=words,

@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from deconvnet.data import none_readable
 from deconvnet.errors import DataError, OptionError
 from deconvnet.experiments.averaging.figure import averaging_figure
 from deconvnet.experiments.averaging.record import AVERAGE, AverageRow, average_table
@@ -24,9 +26,7 @@ from deconvnet.training.evaluation import Accuracy, accuracy, scores
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from deconvnet.training.material import Material
-
-_CHUNK = 32
+    from deconvnet.training.dataset import Dataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,7 @@ def check_classes(networks: Sequence[Network], classes: Sequence[str] | None = N
 
 def average(
     networks: Sequence[Network],
-    material: Material,
+    dataset: Dataset,
     indices: npt.NDArray[np.int64] | None = None,
     *,
     ten_crops: bool = True,
@@ -128,8 +128,8 @@ def average(
     ----------
     networks : sequence of Network
         At least two, of the same classes in the same order.
-    material : Material
-        Photos and their classes, as :mod:`deconvnet.training.material` splits them.
+    dataset : Dataset
+        Photos and their classes, as :mod:`deconvnet.training.dataset` splits them.
     indices : ndarray of int64, optional
         Which photos; the held-out ones unless given.
     ten_crops : bool
@@ -148,24 +148,18 @@ def average(
     OptionError, DataError
         See :func:`check_classes`; also if no photo can be read.
     """
-    check_classes(networks, material.classes)
-    indices = material.held_out if indices is None else indices
+    check_classes(networks, dataset.classes)
+    indices = dataset.held_out if indices is None else indices
     every: list[npt.NDArray[np.float32]] = []
     kept = np.zeros(0, np.int64)
     for network in networks:
-        parts, good = [], []
-        for begin in range(0, len(indices), _CHUNK):
-            values, readable = scores(network, material, indices[begin : begin + _CHUNK], ten_crops=ten_crops)
-            parts.append(_softmax(values))
-            good.append(readable)
-            if progress is not None:
-                progress(network.name, min(begin + _CHUNK, len(indices)), len(indices))
-        if not sum(map(len, good)):
-            raise DataError(f"none of the {len(indices)} photos can be read: give others.")
-        every.append(np.concatenate(parts))
-        kept = np.concatenate(good)
+        tell = None if progress is None else partial(progress, network.name)
+        values, kept = scores(network, dataset, indices, ten_crops, tell)
+        if not len(kept):
+            raise none_readable(dataset.photos.root, len(indices), dataset.skipped)
+        every.append(_softmax(values))
     probabilities = np.stack(every)
-    labels = material.labels[kept]
+    labels = dataset.labels[kept]
     return Averaging(
         _rows([network.name for network in networks], probabilities, labels),
         labels,

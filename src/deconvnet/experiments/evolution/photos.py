@@ -10,7 +10,7 @@ import numpy as np
 from deconvnet.data import Photos, as_photos, load_mnist, open_photos
 from deconvnet.errors import DataError, RunError
 from deconvnet.runs import Run
-from deconvnet.training import DigitMaterial
+from deconvnet.training import DigitDataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +71,6 @@ def _digits(run: Run, source: str, known: str) -> Photos:
         digits = load_mnist(source)
     except DataError as error:
         raise RunError(f"MNIST is gone from {source}: say where it lies now with --data.") from error
-    if DigitMaterial(digits).fingerprint != known:
+    if DigitDataset(digits).fingerprint != known:
         raise RunError(f"the digits in {source} are not those that {run.path} was trained on: name these with --data.")
     return as_photos(digits.train_images)

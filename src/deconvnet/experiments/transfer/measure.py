@@ -27,7 +27,7 @@ from deconvnet.experiments.transfer.labels import LabelTable, places
 from deconvnet.experiments.transfer.record import ACCURACY, KIND, PRECISION, Duplicate, TransferRecord
 from deconvnet.networks import Network
 from deconvnet.runs.results import RunResult
-from deconvnet.training import PhotoMaterial, Recipe
+from deconvnet.training import PhotoDataset, Recipe
 from deconvnet.training.series import trained
 
 if TYPE_CHECKING:
@@ -375,13 +375,13 @@ def _from_scratch(
         for k, few in enumerate(sizes):
             some = train[ranks[train] < few]
             part = np.concatenate([some, test])
-            material = PhotoMaterial(photos.subset(part), 0.5, seed)
-            material.train = np.arange(len(some))
-            material.held_out = np.arange(len(some), len(part))
+            dataset = PhotoDataset(photos.subset(part), 0.5, seed)
+            dataset.train = np.arange(len(some))
+            dataset.held_out = np.arange(len(some), len(part))
             if progress is not None:
                 progress(f"from scratch, {few} a class", k + fold * len(sizes), total)
             folder = scratch.folder / f"{few}-a-class-fold-{fold + 1}"
-            reached[k, fold] = trained(plan.changed(seed=fold), material, folder).last["val_per_class"]
+            reached[k, fold] = trained(plan.changed(seed=fold), dataset, folder).last["val_per_class"]
     if progress is not None:
         progress("from scratch", total, total)
     words = f"{network.name} from scratch, recipe {plan.name}, {plan.epochs} epochs"

@@ -4,28 +4,54 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deconvnet.data import Mnist, Photos, UnreadablePhoto, load_mnist, open_photos, read_many, split, split_by_folders
+from deconvnet.data import (
+    Mnist,
+    Photos,
+    UnreadablePhoto,
+    as_photos,
+    load_mnist,
+    none_readable,
+    open_photos,
+    split,
+    split_by_folders,
+)
 from deconvnet.errors import DataError, OptionError
 from deconvnet.networks.preprocessing import Preprocessing, shortest_side
 from deconvnet.training.recipes import Augmentation
 
+T = TypeVar("T")
 Pixels = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
 
-class Material(Protocol):
-    """Training data as the loop sees it; indices count all photos, training and held-out."""
+class Dataset(ABC):
+    """Training data as the loop sees it; indices count all photos, training and held-out.
 
+    Attributes
+    ----------
+    photos : Photos
+    classes : tuple of str
+    labels : ndarray of int64
+        Each photo's class.
+    train, held_out : ndarray of int64
+        Which photos are learned from, and which are not; without those that turned out unreadable.
+    skipped : list of UnreadablePhoto
+        Photos that turned out unreadable, each once.
+    fingerprint : str
+    """
+
+    photos: Photos
     classes: tuple[str, ...]
     labels: Indices
     train: Indices
@@ -35,29 +61,45 @@ class Material(Protocol):
 
     def names(self, indices: Indices) -> list[str]:
         """Names of photos."""
-        ...
+        return [self.photos.names[i] for i in indices]
 
+    @abstractmethod
     def decode(self, side: int, progress: Callable[[int, int], None], enlarge: bool = True) -> None:
         """Read all training photos, shortest side ``side`` pixels; smaller ones stay so unless ``enlarge``."""
-        ...
 
+    @abstractmethod
     def batch(
         self, indices: Indices, size: int, augmentation: Augmentation, rng: np.random.Generator
     ) -> npt.NDArray[np.float32]:
         """Training crops, float32 (N, size, size, 3) in 0 to 255 (tinted ones may leave it a little)."""
-        ...
 
-    def read(self, indices: Indices) -> Iterator[tuple[int, Pixels]]:
-        """Photos one by one, uint8 (H, W, 3) or (H, W), with their indices; unreadable ones go to ``skipped``."""
-        ...
+    def read(
+        self, indices: Indices, view: Callable[[Pixels], T], progress: Callable[[int, int], None] | None = None
+    ) -> Iterator[tuple[int, T]]:
+        """What ``view`` makes of photos, one by one, with their indices; made in threads ahead.
+
+        A photo is uint8 (H, W, 3) or (H, W). Unreadable ones go to ``skipped``, and leave ``held_out``.
+        """
+        reading = self.photos.batches(
+            view, 1, indices=indices, fill=False, ahead=4, at_least_one=False, progress=progress
+        )
+        for batch in reading:
+            for index, photo in batch.unreadable.items():
+                self._skip(photo)
+                self.held_out = self.held_out[self.held_out != index]
+            yield from zip(batch.indices, batch.views, strict=True)
 
     def views(self, indices: Indices, preprocessing: Preprocessing) -> list[Pixels]:
         """Photos as the network sees them outside training."""
-        ...
+        return [view for _, view in self.read(indices, preprocessing.view)]
+
+    def _skip(self, photo: UnreadablePhoto) -> None:
+        if all(photo.name != other.name for other in self.skipped):  # each is counted once
+            self.skipped.append(photo)
 
 
 @dataclass
-class PhotoMaterial:
+class PhotoDataset(Dataset):
     """A folder or archive of photos in classes, split class by class or as its folders say.
 
     Photos in ``train/CLASS/`` and ``val/CLASS/`` (or ``validation``, ``valid``, ``test``) are split already: those
@@ -86,36 +128,37 @@ class PhotoMaterial:
     def __post_init__(self) -> None:
         given = split_by_folders(self.photos)
         if given is not None:
-            self.photos, train, held_out = given
+            self.photos = given[0]
         if len(self.photos.classes) < 2:
             raise DataError(
                 f"{self.photos.root} holds {len(self.photos.classes)} class(es): training needs one folder of photos "
                 "for each of at least two classes (CLASS/photo.jpg)."
             )
-        if given is None:
+        if given is not None:
+            _, self.train, self.held_out = given
+        else:
             labelled = np.flatnonzero(self.photos.labels >= 0)
             train, held_out = split(self.photos.labels[labelled], self.held_out_share, self.seed)
-            train, held_out = labelled[train], labelled[held_out]
-        self.train, self.held_out = train, held_out
+            self.train, self.held_out = labelled[train], labelled[held_out]
         self.labels, self.classes, self.fingerprint = self.photos.labels, self.photos.classes, self.photos.fingerprint
         self._pixels: dict[int, Pixels] = {}
 
-    def names(self, indices: Indices) -> list[str]:
-        return [self.photos.names[i] for i in indices]
-
     def decode(self, side: int, progress: Callable[[int, int], None], enlarge: bool = True) -> None:
-        total = len(self.train)
-        for done, (index, photo) in enumerate(read_many(self.photos, [int(i) for i in self.train]), start=1):
-            if isinstance(photo, UnreadablePhoto):
-                self._skip(photo)
-            else:
-                fits = not enlarge and min(photo.shape[:2]) <= side
-                self._pixels[index] = photo if fits else shortest_side(Image.fromarray(photo), side)
-            if done % 50 == 0 or done == total:
-                progress(done, total)
-        self.train = np.array([i for i in self.train if int(i) in self._pixels], dtype=np.int64)
+        def resized(photo: Pixels) -> Pixels:
+            fits = not enlarge and min(photo.shape[:2]) <= side
+            return photo if fits else shortest_side(Image.fromarray(photo), side)
+
+        chosen = self.train
+        reading = self.photos.batches(
+            resized, 50, indices=chosen, fill=False, ahead=8, at_least_one=False, progress=progress
+        )
+        for batch in reading:
+            self._pixels.update(zip(batch.indices, batch.views, strict=True))
+        for photo in reading.unreadable:
+            self._skip(photo)
+        self.train = np.array([i for i in chosen if int(i) in self._pixels], dtype=np.int64)
         if not len(self.train):
-            raise DataError(f"none of the {total} training photos of {self.photos.root} can be read.")
+            raise none_readable(self.photos.root, len(chosen), reading.unreadable, "training photos")
 
     @cached_property
     def _colours(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -139,24 +182,9 @@ class PhotoMaterial:
             crops += shifts[:, None, None, :].astype(np.float32)
         return crops
 
-    def read(self, indices: Indices) -> Iterator[tuple[int, Pixels]]:
-        for index, photo in read_many(self.photos, [int(i) for i in indices]):
-            if isinstance(photo, UnreadablePhoto):
-                self._skip(photo)
-                self.held_out = self.held_out[self.held_out != index]
-            else:
-                yield index, photo
-
-    def views(self, indices: Indices, preprocessing: Preprocessing) -> list[Pixels]:
-        return [preprocessing.view(photo) for _, photo in self.read(indices)]
-
-    def _skip(self, photo: UnreadablePhoto) -> None:
-        if all(photo.name != other.name for other in self.skipped):  # each is counted once
-            self.skipped.append(photo)
-
 
 @dataclass
-class DigitMaterial:
+class DigitDataset(Dataset):
     """MNIST with its own test set as the held-out one."""
 
     digits: Mnist
@@ -169,11 +197,9 @@ class DigitMaterial:
         self.train = np.arange(len(d.train_images))
         self.held_out = np.arange(len(d.train_images), len(self._images))
         self.classes = tuple(str(i) for i in range(10))
+        self.photos = as_photos(self._images, names=[f"mnist/{i}" for i in range(len(self._images))])
         content = hashlib.sha256(self._images.tobytes() + self.labels.tobytes()).hexdigest()[:16]
         self.fingerprint = f"mnist {len(d.train_images)} + {len(d.test_images)} {content}"
-
-    def names(self, indices: Indices) -> list[str]:
-        return [f"mnist/{i}" for i in indices]
 
     def decode(self, side: int, progress: Callable[[int, int], None], enlarge: bool = True) -> None:
         progress(len(self.train), len(self.train))
@@ -184,13 +210,6 @@ class DigitMaterial:
         edge = (size - self._images.shape[1]) // 2
         grey = np.pad(self._images[indices], ((0, 0), (edge, edge), (edge, edge))).astype(np.float32)
         return np.broadcast_to(grey[..., None], (*grey.shape, 3))
-
-    def read(self, indices: Indices) -> Iterator[tuple[int, Pixels]]:
-        for index in indices:
-            yield int(index), self._images[index]
-
-    def views(self, indices: Indices, preprocessing: Preprocessing) -> list[Pixels]:
-        return [preprocessing.view(image) for _, image in self.read(indices)]
 
 
 def _crop(photo: Pixels, size: int, a: Augmentation, rng: np.random.Generator) -> Pixels:
@@ -224,12 +243,12 @@ def _crop(photo: Pixels, size: int, a: Augmentation, rng: np.random.Generator) -
 _ASPECT = math.log(4 / 3)
 
 
-def epoch_order(material: Material, balance: tuple[int, int] | None, rng: np.random.Generator) -> Indices:
+def epoch_order(dataset: Dataset, balance: tuple[int, int] | None, rng: np.random.Generator) -> Indices:
     """The photos of one epoch in random order.
 
     Parameters
     ----------
-    material : Material
+    dataset : Dataset
     balance : (int, int) or None
         At least and at most so many photos of each class: small classes repeat photos, of large ones a random part is
         shown. ``None``: every training photo once.
@@ -240,11 +259,11 @@ def epoch_order(material: Material, balance: tuple[int, int] | None, rng: np.ran
     ndarray of int64
     """
     if balance is None:
-        return rng.permutation(material.train)
+        return rng.permutation(dataset.train)
     least, most = balance
     chosen: list[Indices] = []
-    for label in np.unique(material.labels[material.train]):
-        own = rng.permutation(material.train[material.labels[material.train] == label])
+    for label in np.unique(dataset.labels[dataset.train]):
+        own = rng.permutation(dataset.train[dataset.labels[dataset.train] == label])
         chosen.append(np.resize(own, int(np.clip(len(own), least, most))))
     return rng.permutation(np.concatenate(chosen))
 
@@ -262,17 +281,17 @@ def pixel_mean(views: Sequence[Pixels]) -> npt.NDArray[np.float32]:
     return (total / len(views)).astype(np.float32).transpose(2, 0, 1)
 
 
-def open_material(
+def open_dataset(
     network: str, held_out: float, seed: int, data: Path, exclude: list[str]
-) -> tuple[Material, dict[str, str]]:
+) -> tuple[Dataset, dict[str, str]]:
     """What to train on or evaluate with, and what the card says of it."""
     from deconvnet.networks import entry
 
     if entry(network).channels == 1:
         if exclude:
             raise OptionError("MNIST has no class folders to leave out: drop --exclude.")
-        return DigitMaterial(load_mnist(data)), {"data": "MNIST"}
+        return DigitDataset(load_mnist(data)), {"data": "MNIST"}
     photos = open_photos(data)
     if exclude:
         photos = photos.exclude(exclude)
-    return PhotoMaterial(photos, held_out, seed), {"data": data.resolve().name}
+    return PhotoDataset(photos, held_out, seed), {"data": data.resolve().name}
