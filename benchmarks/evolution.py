@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from deconvnet.data import sample_photos
-from deconvnet.experiments.evolution import evolution
+from deconvnet.experiments.evolution import evolve
 from deconvnet.experiments.evolution.search import Search
 from deconvnet.networks import Network, load
 from deconvnet.networks.controls import with_weight_noise
@@ -46,7 +46,7 @@ def main() -> None:
     _bare(snapshots, batches)  # warm
     bare = _seconds(lambda: _bare(snapshots, batches))
     search = _seconds(lambda: Search(snapshots, LAYERS, photos, BATCH, 2).run(None))
-    whole = _seconds(lambda: evolution(snapshots, photos, layers=LAYERS, batch_size=BATCH))
+    whole = _seconds(lambda: evolve(snapshots, photos, layers=LAYERS, batch_size=BATCH))
     print(f"{COUNT} photos of {SIZE} px, {len(snapshots)} snapshots, CPU seconds")
     print(f"bare passes {bare:.2f}   search {search:.2f} ({search / bare:.2f} x)   with projections {whole:.2f}")
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import deconvnet
-from deconvnet.experiments.top_nine import mine_photos
+from deconvnet.experiments.top_nine import mine
 from deconvnet.experiments.top_nine.tiles import write_tiles
 
 PAGE = Path(__file__).parents[2] / "docs" / "run-format.md"
@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "run-format.md"
 
 def test_everything_in_a_mining_run_is_described(small_network, small_weights, two_classes, tmp_path):
     photos = deconvnet.open_photos(two_classes)
-    run = mine_photos(small_network, photos, tmp_path / "run", layers=["conv1"], weights=str(small_weights))
+    run = mine(small_network, photos, tmp_path / "run", layers=["conv1"], weights=str(small_weights))
     write_tiles(run)
     page = PAGE.read_text(encoding="utf-8")
     for name in run.arrays("top"):

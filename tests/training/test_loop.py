@@ -24,14 +24,16 @@ from torch import nn
 from deconvnet.data import Mnist, load_mnist, open_photos, sample_photos
 from deconvnet.errors import DataError, OptionError, RunError, UnknownNameError
 from deconvnet.networks import build, load
+from deconvnet.progress import only
 from deconvnet.runs import Run
 from deconvnet.training import (
     RECIPES,
     DigitDataset,
+    EpochReport,
     PhotoDataset,
     Recipe,
     Stage,
-    Watcher,
+    TrainingStep,
     recipe,
     resample_fc6,
     train,
@@ -150,16 +152,17 @@ torch.set_num_threads(1)
 from pathlib import Path
 from dataclasses import replace
 from deconvnet.data import open_photos
-from deconvnet.training import RECIPES, PhotoDataset, Stage, Watcher, train
+from deconvnet.training import RECIPES, PhotoDataset, Stage, TrainingStep, train
+from deconvnet.progress import only
 
 def step(s):
-    if (s.epoch, s.batch) == (int(sys.argv[3]), 2):
+    if (s.epoch, s.done) == (int(sys.argv[3]), 2):
         os.kill(os.getpid(), signal.SIGKILL)
 
 plan = replace(RECIPES["caltech101"], stages=(Stage(64, 2, 0.1), Stage(96, 2, 0.2)),
                options={"fc_width": 16, "widths": (8, 8, 8)}, batch_size=8, balance=(6, 12))
 dataset = PhotoDataset(open_photos(sys.argv[1]), plan.held_out, plan.seed)
-train(plan, dataset, sys.argv[2], card={"data": "pieces"}, watcher=Watcher(step=step))
+train(plan, dataset, sys.argv[2], card={"data": "pieces"}, progress=only(TrainingStep, step))
 """
 
 
@@ -189,7 +192,7 @@ def test_an_interrupted_run_goes_on(whole: Path, folder: Path, tmp_path: Path) -
 
     own = dataset(folder)
     with pytest.raises(KeyboardInterrupt):
-        train(TWO_STAGES, own, tmp_path / "run", card={"data": "pieces"}, watcher=Watcher(step=interrupt))
+        train(TWO_STAGES, own, tmp_path / "run", card={"data": "pieces"}, progress=only(TrainingStep, interrupt))
     assert len(metrics(tmp_path / "run")) == 3
     train(TWO_STAGES, own, tmp_path / "run", resume=True, card={"data": "pieces"})
     assert_same_run(whole, tmp_path / "run")
@@ -198,7 +201,14 @@ def test_an_interrupted_run_goes_on(whole: Path, folder: Path, tmp_path: Path) -
 def test_resuming_a_finished_run_changes_nothing(whole: Path, folder: Path) -> None:
     before = tensors(whole)
     steps = []
-    train(TWO_STAGES, dataset(folder), whole, resume=True, card={"data": "pieces"}, watcher=Watcher(step=steps.append))
+    train(
+        TWO_STAGES,
+        dataset(folder),
+        whole,
+        resume=True,
+        card={"data": "pieces"},
+        progress=only(TrainingStep, steps.append),
+    )
     assert not steps
     assert all(torch.equal(value, before[key]) for key, value in tensors(whole).items())
 
@@ -242,7 +252,7 @@ def test_damaged_photos_are_left_out_and_named(folder: Path, tmp_path: Path) -> 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(ONE_STAGE, own, tmp_path / "run", watcher=Watcher(step=interrupt))
+        train(ONE_STAGE, own, tmp_path / "run", progress=only(TrainingStep, interrupt))
     run, network, found = train(ONE_STAGE, own, tmp_path / "run", resume=True)  # the same dataset, already decoded
     assert [entry["name"] for entry in run.json("skipped")] == bad
     assert found.count == network.card["held_out_photos"] == 3
@@ -255,14 +265,14 @@ def test_it_learns(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> 
     folder = pieces(tmp_path_factory.mktemp("photos"), "chelsea", "hubble_deep_field")
     plan = replace(ONE_STAGE, stages=(Stage(64, 8, 0.0),), label_smoothing=0.0, batch_size=5)
     steps = []
-    run, _, found = train(plan, dataset(folder, plan), tmp_path / "run", watcher=Watcher(step=steps.append))
+    run, _, found = train(plan, dataset(folder, plan), tmp_path / "run", progress=only(TrainingStep, steps.append))
     lines = run.json("metrics")
     assert lines[0]["train_loss"] < 1.5
     assert lines[-1]["train_loss"] < 0.35 * lines[0]["train_loss"]
     assert lines[-1]["train_top1"] > 0.9
     assert found.top1 >= 0.75
     assert lines[-1]["learning_rate"] < 1e-9 < lines[0]["learning_rate"]  # a cosine to zero
-    assert steps[0].batches == 4
+    assert steps[0].total == 4
     assert steps[-1].seconds_left == pytest.approx(0, abs=1e-6)
     assert lines[-1]["autocorrelation"]["conv1"] > 0.5  # what started smooth stays smooth
     assert set(lines[-1]["autocorrelation"]) == {"conv1", "conv2", "conv3", "conv4", "conv5"}
@@ -278,7 +288,7 @@ def test_the_rate_drops_on_a_plateau_also_across_a_resume(folder: Path, tmp_path
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(plan, dataset(folder), tmp_path / "run", watcher=Watcher(step=interrupt))
+        train(plan, dataset(folder), tmp_path / "run", progress=only(TrainingStep, interrupt))
     train(plan, dataset(folder), tmp_path / "run", resume=True)
     rates = [line["learning_rate"] for line in metrics(tmp_path / "run")]
     np.testing.assert_allclose(rates, [1e-12, 1e-12, 1e-12, 1e-13, 1e-13, 1e-14], rtol=1e-6)
@@ -366,7 +376,7 @@ def test_a_full_disk_loses_at_most_an_epoch(folder: Path, tmp_path: Path) -> Non
 
     try:
         with pytest.raises(RunError, match="could not be written"):
-            train(ONE_STAGE, dataset(folder), tmp_path / "run", watcher=Watcher(epoch=fill))
+            train(ONE_STAGE, dataset(folder), tmp_path / "run", progress=only(EpochReport, fill))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list((tmp_path / "run").rglob("*.part"))

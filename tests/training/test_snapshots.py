@@ -15,8 +15,9 @@ from torch import nn
 from deconvnet.data import open_photos
 from deconvnet.errors import OptionError, RunError, WeightsError
 from deconvnet.networks import load
+from deconvnet.progress import only
 from deconvnet.runs import Run
-from deconvnet.training import RECIPES, PhotoDataset, Stage, Watcher, resample_fc6, snapshot, train
+from deconvnet.training import RECIPES, EpochReport, PhotoDataset, Stage, resample_fc6, snapshot, train
 from deconvnet.training.snapshots import alike, epochs_to_keep, find_snapshots, load_snapshots
 
 PLAN = dataclasses.replace(
@@ -136,13 +137,13 @@ def test_our_loop_keeps_the_epochs_asked_for_also_when_killed(whole, folder, tmp
     class Killed(Exception):
         pass
 
-    def stop(metrics) -> None:
-        if metrics["epoch"] == 2:
+    def stop(report) -> None:
+        if report.metrics["epoch"] == 2:
             raise Killed
 
     dataset = PhotoDataset(open_photos(folder), 0.2, 0)
     with pytest.raises(Killed):
-        train(PLAN, dataset, tmp_path / "out", watcher=Watcher(epoch=stop))
+        train(PLAN, dataset, tmp_path / "out", progress=only(EpochReport, stop))
     train(PLAN, PhotoDataset(open_photos(folder), 0.2, 0), tmp_path / "out", resume=True)
     for name in names:
         here, there = (load(str(out / "snapshots" / name)).module.state_dict() for out in (tmp_path / "out", whole))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deconvnet.progress import ProgressReport, counter
 from deconvnet.terminal import options, panels
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def train(
     from deconvnet.errors import DeconvnetError
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
-    from deconvnet.terminal.progress import bar
-    from deconvnet.training import Step, Watcher
+    from deconvnet.terminal.progress import ProgressBar
+    from deconvnet.training import EpochReport, TrainingStep
     from deconvnet.training import recipe as find
     from deconvnet.training import train as run_training
     from deconvnet.training.figure import training_curve
@@ -74,26 +75,18 @@ def train(
         f"{plan.network}: {len(dataset.train)} training and {len(dataset.held_out)} held-out photos in "
         f"{len(dataset.classes)} classes, {plan.epochs} epochs."
     )
-    with bar() as shown:
-        task = shown.add_task("reading photos", total=None, note="")
+    with ProgressBar("reading photos") as shown:
 
-        def preparing(done: int, total: int) -> None:
-            shown.update(task, completed=done, total=total)
+        def tell(report: ProgressReport) -> None:
+            if isinstance(report, EpochReport):
+                shown.print(_epoch_line(report.metrics))
+            elif isinstance(report, TrainingStep):
+                left = report.seconds_left
+                said = f"{left / 60:.0f} min left" if left >= 90 else f"{left:.0f} s left"
+                shown(replace(report, note=f"{report.note}  {said}"))
+            else:
+                shown(report)
 
-        def step(s: Step) -> None:
-            left = f"{s.seconds_left / 60:.0f} min left" if s.seconds_left >= 90 else f"{s.seconds_left:.0f} s left"
-            note = f"loss {s.loss:.3f}  top-1 {s.top1:.1%}  {s.images_per_second:.0f} img/s  {left}"
-            shown.update(task, description=f"epoch {s.epoch}/{s.epochs}", completed=s.batch, total=s.batches, note=note)
-
-        def epoch(m: Mapping[str, Any]) -> None:
-            shown.console.print(
-                f"epoch {m['epoch']:3}  {m['size']} px  loss {m['train_loss']:.3f}  held out: loss {m['val_loss']:.3f}"
-                f"  top-1 {m['val_top1']:.1%}  per class {m['val_per_class']:.1%}  {m['seconds']:.0f} s",
-                highlight=False,
-                soft_wrap=True,
-            )
-
-        watcher = Watcher(preparing, step, epoch)
         try:
             run, _, accuracy = run_training(
                 plan,
@@ -103,7 +96,7 @@ def train(
                 resume=resume,
                 card=card,
                 device=device,
-                watcher=watcher,
+                progress=tell,
             )
         except KeyboardInterrupt:
             shown.stop()
@@ -123,6 +116,14 @@ def train(
         typer.echo(f"The training curve is in {save_figure(curve, out / 'curve.png')}.")
     except DeconvnetError as error:  # the training itself is done and stored
         typer.echo(f"The training curve is not drawn: {error}", err=True)
+
+
+def _epoch_line(line: Mapping[str, Any]) -> str:
+    return (
+        f"epoch {line['epoch']:3}  {line['size']} px  loss {line['train_loss']:.3f}  held out: "
+        f"loss {line['val_loss']:.3f}  top-1 {line['val_top1']:.1%}  per class {line['val_per_class']:.1%}  "
+        f"{line['seconds']:.0f} s"
+    )
 
 
 def recipes() -> None:
@@ -154,7 +155,7 @@ def evaluate(
     from deconvnet.data import none_readable
     from deconvnet.errors import DataError, WeightsError
     from deconvnet.networks import load
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
     from deconvnet.training.evaluation import accuracy as measure
     from deconvnet.training.evaluation import scores
 
@@ -176,11 +177,8 @@ def evaluate(
             "give the data that it learned from, or leave classes out with --exclude."
         )
     indices = np.concatenate([dataset.train, dataset.held_out]) if everything else dataset.held_out
-    with bar() as shown:
-        task = shown.add_task("evaluating", total=len(indices), note="")
-        values, kept = scores(
-            found, dataset, indices, ten_crops, lambda done, total: shown.update(task, completed=done, total=total)
-        )
+    with ProgressBar("evaluating") as shown:
+        values, kept = scores(found, dataset, indices, ten_crops, counter(shown, "evaluating"))
     if not len(kept):
         raise none_readable(dataset.photos.root, len(indices), dataset.skipped)
     result = measure(values, dataset.labels[kept])

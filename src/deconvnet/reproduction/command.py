@@ -50,7 +50,7 @@ def reproduce(
     from deconvnet.reproduction import scale_named
     from deconvnet.reproduction.record import PartTime
     from deconvnet.terminal.outputs import check_drawing
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
 
     chosen = scale_named(scale)
     if threads is not None:
@@ -64,23 +64,17 @@ def reproduce(
     if dry_run:
         _tell_plan(reproduction.plan(paper), chosen.about)
         return
-    with bar() as shown:
-        task = shown.add_task("", total=None, note="")
-        now = ""
-
-        def tell(what: str, done: int, total: int) -> None:
-            shown.update(task, description=f"{now}: {what}", completed=done, total=total)
+    with ProgressBar() as shown:
 
         def began(part: reproduction.Part) -> None:
-            nonlocal now
-            now = part.name
-            shown.update(task, description=now, completed=0, total=None, note="")
+            shown.prefix = f"{part.name}: "
+            shown.begin(part.name)
 
         def ended(part: PartTime) -> None:
             told = f"{part.seconds:.0f} s" if part.seconds is not None else f"not done: {part.why}"
-            shown.console.print(f"{part.name}: {told}", highlight=False, soft_wrap=True, markup=False)
+            shown.print(f"{part.name}: {told}")
 
-        paper = reproduction.Paper(chosen, photos, out, parts, aim, device, tell)
+        paper = reproduction.Paper(chosen, photos, out, parts, aim, device, shown)
         inputs = {"data": str(photos.root.resolve()), "excluded": sorted(exclude or [])}
         inputs |= {"parts": str(parts.resolve())} if parts else {}
         inputs |= {"target": str(target.resolve())} if target else {}

@@ -25,27 +25,28 @@ from deconvnet.experiments.ablation.measure import ablate
 from deconvnet.experiments.ablation.measure import variants as table_3
 from deconvnet.experiments.averaging.measure import average
 from deconvnet.experiments.comparison.measure import compare
-from deconvnet.experiments.correspondence import correspondence, read_parts
+from deconvnet.experiments.correspondence import correspond, read_parts
 from deconvnet.experiments.diagnosis.figure import diagnosis_figure
 from deconvnet.experiments.diagnosis.measure import diagnose, save_diagnoses
-from deconvnet.experiments.evolution import evolution, training_photos
-from deconvnet.experiments.invariance import invariance
-from deconvnet.experiments.occlusion import faithfulness, occlude
+from deconvnet.experiments.evolution import evolve, training_photos
+from deconvnet.experiments.invariance import measure_invariance
+from deconvnet.experiments.occlusion import measure_faithfulness, occlude
 from deconvnet.experiments.occlusion.faithfulness_figure import faithfulness_curves
 from deconvnet.experiments.occlusion.faithfulness_record import save_faithfulness
 from deconvnet.experiments.occlusion.record import KIND as OCCLUDE
 from deconvnet.experiments.occlusion.record import save_occlusion
-from deconvnet.experiments.sanity.measure import sanity
-from deconvnet.experiments.top_nine import mine_photos, top_figure
+from deconvnet.experiments.sanity.measure import check_sanity
+from deconvnet.experiments.top_nine import draw_top_nine, mine
 from deconvnet.experiments.transfer import Scratch, transfer
 from deconvnet.figures import save_figure
 from deconvnet.networks import Network, load
 from deconvnet.networks.controls import with_shuffled_weights, with_weight_noise
+from deconvnet.progress import Progress, report
 from deconvnet.reproduction.claims import CLAIMS, Evidence
 from deconvnet.reproduction.record import KIND, PartTime, ReproductionRecord
 from deconvnet.reproduction.scales import Scale
 from deconvnet.runs import Run, files
-from deconvnet.training import PhotoDataset, Recipe, Watcher, train
+from deconvnet.training import PhotoDataset, Recipe, train
 from deconvnet.training.loop import NETWORK
 from deconvnet.training.snapshots import find_snapshots, load_snapshots
 
@@ -55,7 +56,6 @@ CONTROL_COSINE = 0.9
 _PASS = 9e-3  # seconds of one core: ZFNet's forward pass of a photo of 128 px (docs/diagnosis.md)
 _STEP = 2.5  # forward and backward pass and update, in forward passes
 
-Tell = Callable[[str, int, int], None]
 Indices = npt.NDArray[np.int64]
 
 
@@ -83,7 +83,7 @@ class Paper:
         Transfer to these, from the network of the main photos; unless given, from every second class to the others.
     device : str
         For training.
-    tell : callable(what, done, total)
+    tell : Progress
     """
 
     scale: Scale
@@ -92,7 +92,7 @@ class Paper:
     parts_file: Path | None = None
     target: Photos | None = None
     device: str = "cpu"
-    tell: Tell = field(default=lambda what, done, total: None)
+    tell: Progress = field(default=lambda report: None)
 
     def network(self, name: str) -> Network:
         """ZFNet or AlexNet: trained in a part of this run, or with the weights in the package."""
@@ -191,13 +191,9 @@ def _training(network: str, recipe: Recipe, photos: Callable[[Paper], Photos]) -
     def do(paper: Paper, out: Path) -> None:
         chosen = photos(paper)
         dataset = PhotoDataset(chosen, recipe.held_out, SEED)
-        watcher = Watcher(
-            preparing=lambda done, total: paper.tell("reading photos", done, total),
-            step=lambda s: paper.tell(f"epoch {s.epoch}/{s.epochs}", s.batch, s.batches),
-        )
         plan = recipe.changed(network=network)
         card = {"data": chosen.root.name}
-        train(plan, dataset, out, resume=True, card=card, device=paper.device, watcher=watcher)
+        train(plan, dataset, out, resume=True, card=card, device=paper.device, progress=paper.tell)
 
     return do
 
@@ -222,18 +218,16 @@ def _diagnose(paper: Paper, out: Path) -> None:
 
 
 def _mine(paper: Paper, out: Path) -> float:
-    run = mine_photos(
+    run = mine(
         paper.network(ZFNET),
         paper.photos,
         out,
         weights=paper.weights(ZFNET),
         resume=out.exists(),
-        progress=lambda done, total: paper.tell("photos", done, total),
+        progress=paper.tell,
     )
     for layer in run.settings["layers"]:
-        figure = top_figure(
-            run, layer, maps=paper.scale.drawn, progress=lambda done, total, of=layer: paper.tell(of, done, total)
-        )
+        figure = draw_top_nine(run, layer, maps=paper.scale.drawn, progress=paper.tell)
         save_figure(figure, out / f"{layer}.png")
     return float(run.json("timing")["seconds"].get("forward", 0.0))
 
@@ -241,9 +235,7 @@ def _mine(paper: Paper, out: Path) -> float:
 def _evolve(paper: Paper, out: Path) -> float:
     source = paper.out / paper.evolving
     found = find_snapshots(source)
-    result = evolution(
-        load_snapshots(found), _searched(paper), labels=found.labels, axis=found.axis, **_searching(paper)
-    )
+    result = evolve(load_snapshots(found), _searched(paper), labels=found.labels, axis=found.axis, **_searching(paper))
     run = result.save(out, inputs={"training": paper.evolving}, overwrite=True)
     save_figure(result.plot(), run.path / "evolution.png")
     save_figure(result.plot_convergence(), run.path / "convergence.png")
@@ -253,7 +245,7 @@ def _evolve(paper: Paper, out: Path) -> float:
 def _evolve_control(paper: Paper, out: Path) -> float:
     last = load_snapshots(find_snapshots(paper.out / paper.evolving))[-1]
     networks = [with_weight_noise(last, CONTROL_COSINE), last]
-    result = evolution(networks, _searched(paper), labels=("noise added", "last"), axis="file", **_searching(paper))
+    result = evolve(networks, _searched(paper), labels=("noise added", "last"), axis="file", **_searching(paper))
     result.save(out, inputs={"training": paper.evolving, "cosine": CONTROL_COSINE}, overwrite=True)
     return result.forward_seconds
 
@@ -267,17 +259,17 @@ def _searched(paper: Paper) -> Photos | Sequence[Any]:
 
 
 def _searching(paper: Paper) -> dict[str, Any]:
-    return {"photo_set": "training photos", "progress": lambda done, total: paper.tell("photos", done, total)}
+    return {"photo_set": "training photos", "progress": paper.tell}
 
 
 def _invariance(paper: Paper, out: Path) -> float:
     network = paper.network(ZFNET)
     chosen = paper.held_out(paper.scale.moved)
-    result = invariance(
+    result = measure_invariance(
         network,
         [each.pixels for each in chosen],
         names=[paper.photos.names[each.number] for each in chosen],
-        progress=lambda done, total: paper.tell("pictures", done, total),
+        progress=paper.tell,
     )
     run = result.save(out, overwrite=True)
     save_figure(result.plot(), run.path / "invariance.png")
@@ -293,13 +285,15 @@ def _occlude(paper: Paper, out: Path) -> None:
         fills=("grey",),
         labels=names if set(names) <= set(network.classes) else (),
         stride=paper.scale.occlusion_stride,
-        progress=lambda step: paper.tell("positions", step.done, step.total),
+        progress=paper.tell,
     )
     steps, seeds = paper.scale.curves
     measured = []
     for number, photo in enumerate(result.photos, start=1):
-        measured.append(faithfulness(network, photo.maps[0], photo.label, photo=photo.name, steps=steps, seeds=seeds))
-        paper.tell("deletion and insertion", number, len(result.photos))
+        measured.append(
+            measure_faithfulness(network, photo.maps[0], photo.label, photo=photo.name, steps=steps, seeds=seeds)
+        )
+        report(paper.tell, number, len(result.photos), "deletion and insertion")
     run = Run.create(out, OCCLUDE, result.settings, result.inputs, overwrite=True)
     save_occlusion(run, result.photos)
     save_faithfulness(run, measured)
@@ -311,13 +305,13 @@ def _occlude(paper: Paper, out: Path) -> None:
 def _correspond(control: bool) -> Callable[[Paper, Path], float]:
     def do(paper: Paper, out: Path) -> float:
         network = paper.network(ZFNET)
-        result = correspondence(
+        result = correspond(
             with_shuffled_weights(network) if control else network,
             read_parts(paper.parts_file),
             paper.photos,
             regions=paper.scale.regions,
             permutations=paper.scale.permutations,
-            progress=lambda done, total: paper.tell("pictures", done, total),
+            progress=paper.tell,
         )
         run = result.save(out, overwrite=True)
         save_figure(result.plot(), run.path / "correspondence.png")
@@ -328,14 +322,14 @@ def _correspond(control: bool) -> Callable[[Paper, Path], float]:
 
 def _sanity(paper: Paper, out: Path) -> None:
     chosen = paper.held_out(3)
-    result = sanity(
+    result = check_sanity(
         paper.network(ZFNET),
         [each.pixels for each in chosen],
         names=[paper.photos.names[each.number] for each in chosen],
         layer="conv5",
         units=4 if paper.scale.trains else 1,
         rules=("deconvnet",),
-        progress=lambda done, total: paper.tell("projections", done, total),
+        progress=paper.tell,
     )
     run = result.save(out, overwrite=True)
     save_figure(result.plot(), run.path / "sanity.png")
@@ -367,7 +361,7 @@ def _ablate(paper: Paper, out: Path) -> None:
         seeds=paper.scale.ablation_seeds,
         names=paper.scale.variants,
         device=paper.device,
-        progress=lambda title, seed, done, total: paper.tell(f"{title}, seed {seed}", done, total),
+        progress=paper.tell,
     )
     save_figure(result.plot(), out / "ablation.png")
 

@@ -6,8 +6,8 @@ from .evaluation import evaluate as evaluate
 from .figure import training_curve as training_curve
 from .initialization import initialize as initialize
 from .initialization import spatial_autocorrelation as spatial_autocorrelation
-from .loop import Step as Step
-from .loop import Watcher as Watcher
+from .loop import EpochReport as EpochReport
+from .loop import TrainingStep as TrainingStep
 from .loop import train as train
 from .recipes import RECIPES as RECIPES
 from .recipes import Augmentation as Augmentation

@@ -11,7 +11,7 @@ import io
 import math
 import pickle
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from deconvnet.errors import DataError, OptionError, RunError
 from deconvnet.networks import Network, Preprocessing, build, lenet_preprocessing
 from deconvnet.networks.lenet5 import map_loss
 from deconvnet.networks.registry import entry
+from deconvnet.progress import Progress, ProgressReport, counter
 from deconvnet.runs import Run, places
 from deconvnet.runs.files import write_bytes
 from deconvnet.training.batch_norm import folded_state, with_batch_norm
@@ -50,37 +51,41 @@ CHECKPOINT = "checkpoint.pt"
 NETWORK = "network.safetensors"
 
 
-@dataclass(frozen=True)
-class Step:
-    """What a progress display may show after each step."""
+@dataclass(frozen=True, kw_only=True)
+class TrainingStep(ProgressReport):
+    """How far an epoch is: batches done, and batches in all.
+
+    Attributes
+    ----------
+    epoch, epochs : int
+        The epoch, from 1, and how many there are.
+    loss, top1 : float
+        Mean loss and share of right answers over the epoch's photos so far.
+    images_per_second : float
+        Photos a second in this epoch.
+    seconds_left : float
+        Estimate for the rest of the training.
+    """
 
     epoch: int
     epochs: int
-    batch: int
-    batches: int
     loss: float
     top1: float
     images_per_second: float
     seconds_left: float
 
 
-@dataclass(frozen=True)
-class Watcher:
-    """Callbacks of a training run; each may be left as it is.
+@dataclass(frozen=True, kw_only=True)
+class EpochReport(ProgressReport):
+    """How many epochs are done.
 
     Attributes
     ----------
-    preparing : callable(done, total)
-        While photos are decoded.
-    step : callable(Step)
-        After each step.
-    epoch : callable(dict)
-        After each epoch, with its line of the metrics.
+    metrics : mapping
+        The line that ``metrics.json`` holds for the latest epoch.
     """
 
-    preparing: Callable[[int, int], None] = lambda done, total: None
-    step: Callable[[Step], None] = lambda step: None
-    epoch: Callable[[Mapping[str, Any]], None] = lambda metrics: None
+    metrics: Mapping[str, Any]
 
 
 def train(
@@ -92,7 +97,7 @@ def train(
     resume: bool = False,
     card: Mapping[str, Any] | None = None,
     device: str = "cpu",
-    watcher: Watcher | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Run, Network, Accuracy]:
     """Train a network.
 
@@ -113,8 +118,9 @@ def train(
         Facts about the data to put on the weights' card.
     device : str
         ``"cpu"``, ``"cuda"``, ...
-    watcher : Watcher, optional
-        Callbacks for progress.
+    progress : Progress, optional
+        Called while photos are read, with a :class:`TrainingStep` after each step and with an :class:`EpochReport`
+        after each epoch.
 
     Returns
     -------
@@ -139,7 +145,6 @@ def train(
     ``checkpoint.pt`` (written whole after every epoch), ``snapshots/epoch-0010.safetensors`` and, at the end,
     ``skipped.json`` (photos that could not be read) and ``network.safetensors``.
     """
-    watcher = watcher or Watcher()
     _check(recipe, dataset, device)
     photos = len(dataset.train) + len(dataset.held_out) + len(dataset.skipped)  # also after a first decoding
     inputs = {"data": dataset.fingerprint, "photos": photos}
@@ -160,12 +165,13 @@ def train(
     # "resized" crops are cut from photos with some detail to spare, the others from photos as evaluation sees them
     margin = max(recipe.resize, 1.25) if recipe.augmentation.crop == "resized" else recipe.resize
     side = round(max(s.size for s in recipe.stages) * margin)
-    dataset.decode(side, watcher.preparing, enlarge=recipe.augmentation.crop != "resized")
+    reading = counter(progress, "reading photos") or (lambda done, total: None)
+    dataset.decode(side, reading, enlarge=recipe.augmentation.crop != "resized")
     session = _Session(recipe, dataset, run, torch.device(device), dict(card or {}), start)
     if run.has("metrics") and (run.path / CHECKPOINT).is_file():
         session.restore()
     while session.epoch < recipe.epochs:
-        session.train_epoch(watcher)
+        session.train_epoch(progress)
     network, measured = session.result()
     run.save_json("skipped", [{"name": s.name, "why": s.why} for s in dataset.skipped])
     network.save(run.path / NETWORK)
@@ -303,7 +309,7 @@ class _Session:
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
-    def train_epoch(self, watcher: Watcher) -> None:
+    def train_epoch(self, progress: Progress | None) -> None:
         recipe, epoch = self.recipe, self.epoch + 1
         stage = recipe.stage_of(epoch)
         if stage != self.stage:
@@ -337,9 +343,21 @@ class _Session:
                 right += correct
                 speed = seen / (time.monotonic() - started)
                 left = self._work(epoch, (number + 1) / batches) / max(speed, 1e-9) * len(order)
-                watcher.step(
-                    Step(epoch, recipe.epochs, number + 1, batches, loss_sum / seen, right / seen, speed, left)
-                )
+                if progress is not None:
+                    progress(
+                        TrainingStep(
+                            number + 1,
+                            batches,
+                            f"epoch {epoch}/{recipe.epochs}",
+                            f"loss {loss_sum / seen:.3f}  top-1 {right / seen:.1%}  {speed:.0f} img/s",
+                            epoch=epoch,
+                            epochs=recipe.epochs,
+                            loss=loss_sum / seen,
+                            top1=right / seen,
+                            images_per_second=speed,
+                            seconds_left=left,
+                        )
+                    )
 
         self.epoch = epoch
         held_out = self.measure(recipe.watched)
@@ -366,7 +384,8 @@ class _Session:
             }
         )
         self._save()
-        watcher.epoch(self.metrics[-1])
+        if progress is not None:
+            progress(EpochReport(epoch, recipe.epochs, "epochs", metrics=self.metrics[-1]))
 
     def _step(
         self, crops: Tensor, labels: Tensor, time_in_epochs: float, blend: np.random.Generator

@@ -9,8 +9,9 @@ from typing import Any
 
 from deconvnet.errors import RunError
 from deconvnet.networks import load
+from deconvnet.progress import Progress
 from deconvnet.runs import Run
-from deconvnet.training import Dataset, Recipe, Watcher, train
+from deconvnet.training import Dataset, Recipe, train
 from deconvnet.training.loop import NETWORK
 
 METRICS = "metrics"
@@ -45,7 +46,7 @@ def trained(
     *,
     card: dict[str, Any] | None = None,
     device: str = "cpu",
-    watcher: Watcher | None = None,
+    progress: Progress | None = None,
 ) -> TrainingOutcome:
     """Train, go on with a run that was killed, or read one that is finished.
 
@@ -59,7 +60,7 @@ def trained(
     run = _finished(recipe, dataset, folder)
     anew = run is None
     if run is None:
-        run, _, _ = train(recipe, dataset, folder, resume=True, card=card, device=device, watcher=watcher)
+        run, _, _ = train(recipe, dataset, folder, resume=True, card=card, device=device, progress=progress)
     metrics: list[dict[str, Any]] = run.json(METRICS)
     if not metrics:
         raise RunError(f"{folder} holds no epoch: remove it and train anew.")

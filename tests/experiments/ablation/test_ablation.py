@@ -15,11 +15,12 @@ from PIL import Image
 from deconvnet.data import open_photos, sample_photos
 from deconvnet.errors import DataError, OptionError, RunError, UnknownNameError
 from deconvnet.experiments.ablation.figure import ablation_figure
-from deconvnet.experiments.ablation.measure import Ablation, ablate, variants
+from deconvnet.experiments.ablation.measure import Ablation, VariantReport, ablate, variants
 from deconvnet.experiments.ablation.record import TABLE_3, AblationRecord
 from deconvnet.networks import build, load
+from deconvnet.progress import only
 from deconvnet.runs import Run
-from deconvnet.training import RECIPES, Stage, Watcher
+from deconvnet.training import RECIPES, EpochReport, Stage
 
 TINY = replace(
     RECIPES["caltech101"],
@@ -116,19 +117,24 @@ def test_finished_trainings_are_only_read_and_killed_ones_gone_on_with(found, pl
     shutil.rmtree(copy / "wide" / "seed-1")
     (copy / "wide" / "seed-0" / "network.safetensors").stat()
     epochs: list[int] = []
-    asked: list[tuple[str, int, int, int]] = []
+    asked: list[VariantReport] = []
+
+    def listen(report):
+        only(EpochReport, lambda told: epochs.append(told.metrics["epoch"]))(report)
+        only(VariantReport, asked.append)(report)
+
     again = ablate(
         TINY,
         photos,
         copy,
         seeds=2,
         names=NAMES,
-        watcher=Watcher(epoch=lambda metrics: epochs.append(metrics["epoch"])),
-        progress=lambda *told: asked.append(told),
+        progress=listen,
     )
     assert epochs == [1]  # the removed one alone
     assert len(asked) == 6
-    assert asked[-1] == ("3,4,5: 12, 24, 16 maps", 1, 5, 6)
+    last = asked[-1]
+    assert (last.variant, last.seed, last.done, last.total) == ("3,4,5: 12, 24, 16 maps", 1, 5, 6)
     assert np.array_equal(again.top1, found.top1)
     more = ablate(TINY, photos, copy, seeds=3, names=["base"])
     assert more.top1.shape == (1, 3)
@@ -140,12 +146,12 @@ def test_a_killed_training_is_gone_on_with(photos, tmp_path):
     whole = ablate(longer, photos, tmp_path / "whole", seeds=1, names=["base"])
     epochs: list[int] = []
 
-    def stop(metrics) -> None:
-        epochs.append(metrics["epoch"])
+    def stop(report) -> None:
+        epochs.append(report.metrics["epoch"])
         if len(epochs) == 1:
             raise KeyboardInterrupt
 
-    options = {"seeds": 1, "names": ["base"], "watcher": Watcher(epoch=stop)}
+    options = {"seeds": 1, "names": ["base"], "progress": only(EpochReport, stop)}
     with pytest.raises(KeyboardInterrupt):
         ablate(longer, photos, tmp_path / "killed", **options)
     assert not Run.open(tmp_path / "killed").finished

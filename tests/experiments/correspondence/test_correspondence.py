@@ -14,7 +14,7 @@ import torch
 
 import deconvnet
 from deconvnet.errors import DataError, ModelError, OptionError, RunError, UnknownNameError
-from deconvnet.experiments.correspondence import ROUNDING, Correspondence, correspondence
+from deconvnet.experiments.correspondence import ROUNDING, Correspondence, correspond
 from deconvnet.experiments.correspondence.figure import correspondence_figure
 from deconvnet.experiments.correspondence.parts import Part
 from deconvnet.experiments.correspondence.record import CorrespondenceRecord
@@ -39,7 +39,7 @@ def parts() -> list[Part]:
 
 @pytest.fixture(scope="module")
 def found(small_network, photos, parts) -> Correspondence:
-    return correspondence(small_network, parts, photos, layers=LAYERS, fill="grey", regions=3, permutations=199)
+    return correspond(small_network, parts, photos, layers=LAYERS, fill="grey", regions=3, permutations=199)
 
 
 @cache
@@ -100,8 +100,8 @@ def test_random_regions_are_of_the_parts_size_and_follow_the_seed(small_network,
             assert (box.height, box.width) == (other.height, other.width)
             assert other.inside(64, 64)
     options = {"layers": LAYERS, "fill": "grey", "regions": 3, "permutations": 199}
-    same = correspondence(small_network, parts, photos, batch_size=5, **options)
-    other = correspondence(small_network, parts, photos, seed=1, **options)
+    same = correspond(small_network, parts, photos, batch_size=5, **options)
+    other = correspond(small_network, parts, photos, seed=1, **options)
     assert same.rows == found.rows  # batches change nothing, not even the last digit: rounding is no sign
     assert [p.random for p in other.masked] != [p.random for p in found.masked]
     assert [row.mean for row in other.rows] == [row.mean for row in found.rows]
@@ -109,7 +109,7 @@ def test_random_regions_are_of_the_parts_size_and_follow_the_seed(small_network,
 
 
 def test_the_random_mean_by_loops(small_network, photos, parts):
-    one = correspondence(small_network, parts[:3], photos, layers=LAYERS, fill="grey", regions=1, permutations=9)
+    one = correspond(small_network, parts[:3], photos, layers=LAYERS, fill="grey", regions=1, permutations=9)
     signs = [slow_signs(small_network, photo.view, photo.random[0]) for photo in one.masked]
     for layer in LAYERS:
         pairs = [np.mean([a != b for a, b in zip(x[layer], y[layer], strict=True)]) for x, y in combinations(signs, 2)]
@@ -121,54 +121,52 @@ def test_the_passes_it_needs(found, small_network, photos, parts):
     assert found.pictures == 3 + 5 * (1 + 3)
     assert found.passes == 1 + 1 + 1  # whole photos, noses, ears
     told = []
-    correspondence(
-        small_network, parts, photos, regions=3, batch_size=4, permutations=9, progress=lambda *a: told.append(a)
-    )
-    assert told[-1] == (23, 23)
+    correspond(small_network, parts, photos, regions=3, batch_size=4, permutations=9, progress=told.append)
+    assert (told[-1].done, told[-1].total) == (23, 23)
 
 
 def test_groups_are_folders(small_network, photos, parts):
     mixed = [*parts, Part("dog/3.jpg", "nose", 30, 30, 20, 20)]
     with pytest.raises(DataError, match="'nose' is marked in one photo of dog only"):
-        correspondence(small_network, mixed, photos, permutations=9)
-    together = correspondence(small_network, mixed, photos, permutations=9, together=True, regions=1)
+        correspond(small_network, mixed, photos, permutations=9)
+    together = correspond(small_network, mixed, photos, permutations=9, together=True, regions=1)
     assert together.groups == ("all photos",)
     assert together.row("all photos", "nose", together.layers[0]).photos == 4
 
 
 def test_a_part_that_the_crop_cuts_is_left_out_and_named(small_network, photos, parts):
     cut = [*parts, Part("cat/1.jpg", "ear", 0, 0, 12, 10)]
-    found = correspondence(small_network, cut, photos, permutations=9, regions=1)
+    found = correspond(small_network, cut, photos, permutations=9, regions=1)
     assert found.row("cat", "ear", found.layers[0]).photos == 2
     assert len(found.left_out) == 1
     assert "'ear' of cat/1.jpg (12 x 10 px at left 0, top 0)" in found.left_out[0]
     with pytest.raises(DataError, match=r"marked in one photo of cat only .*1 parts were left out"):
-        correspondence(small_network, [cut[-1], *parts[:4]], photos, permutations=9)
+        correspond(small_network, [cut[-1], *parts[:4]], photos, permutations=9)
     corner = [Part(f"cat/{i}.jpg", "ear", 0, 0, 12, 10) for i in range(3)]
     with pytest.raises(DataError, match="no part is left"):
-        correspondence(small_network, corner, photos, permutations=9)
+        correspond(small_network, corner, photos, permutations=9)
 
 
 def test_refused(small_network, photos, parts):
     with pytest.raises(DataError, match="no part is marked"):
-        correspondence(small_network, [], photos)
+        correspond(small_network, [], photos)
     with pytest.raises(DataError, match=r"single photo are marked \(cat/0.jpg\): a pair needs two"):
-        correspondence(small_network, [parts[0], parts[3]], photos)
+        correspond(small_network, [parts[0], parts[3]], photos)
     with pytest.raises(UnknownNameError, match=r"no photo 'cat/00.jpg': did you mean cat/0.jpg"):
-        correspondence(small_network, [*parts, Part("cat/00.jpg", "nose", 1, 1, 2, 2)], photos)
+        correspond(small_network, [*parts, Part("cat/00.jpg", "nose", 1, 1, 2, 2)], photos)
     with pytest.raises(DataError, match=r"leaves its photo of 96 x 108 px"):
-        correspondence(small_network, [*parts, Part("cat/1.jpg", "ear", 90, 1, 20, 2)], photos)
+        correspond(small_network, [*parts, Part("cat/1.jpg", "ear", 90, 1, 20, 2)], photos)
     with pytest.raises(UnknownNameError, match="did you mean relu7"):
-        correspondence(small_network, parts, photos, layers=["relu77"])
+        correspond(small_network, parts, photos, layers=["relu77"])
     with pytest.raises(OptionError, match="no layer"):
-        correspondence(small_network, parts, photos, layers=[])
+        correspond(small_network, parts, photos, layers=[])
     for option in ("regions", "permutations", "batch_size"):
         with pytest.raises(OptionError, match=f"{option} must be at least 1"):
-            correspondence(small_network, parts, photos, **{option: 0})
+            correspond(small_network, parts, photos, **{option: 0})
     with pytest.raises(OptionError, match="seed"):
-        correspondence(small_network, parts, photos, seed=-1)
+        correspond(small_network, parts, photos, seed=-1)
     with pytest.raises(OptionError, match="no fill"):
-        correspondence(small_network, parts, photos, fill="heliotropic")
+        correspond(small_network, parts, photos, fill="heliotropic")
 
 
 def test_features_that_never_change(small_network, photos, parts):
@@ -176,7 +174,7 @@ def test_features_that_never_change(small_network, photos, parts):
     with torch.no_grad():
         dead.module.get_submodule("fc7").weight.zero_()
     with pytest.raises(ModelError, match="no mask changes the features of layer 'relu7'"):
-        correspondence(dead, parts, photos, permutations=9, regions=1)
+        correspond(dead, parts, photos, permutations=9, regions=1)
 
 
 def test_the_record_is_read_without_loss(found, tmp_path):
@@ -218,6 +216,6 @@ def test_the_figure_shows_table_and_masks(found):
 
 def test_resnet18(torchvision, photos, parts):
     network = deconvnet.load("torchvision:resnet18", input_size=64)
-    found = correspondence(network, parts, photos, permutations=9, regions=1)
+    found = correspond(network, parts, photos, permutations=9, regions=1)
     assert found.layers == ("layer4", "avgpool")
     assert all(0 < row.mean < 1 for row in found.rows)

@@ -16,7 +16,7 @@ import torch
 import deconvnet
 from deconvnet.data import open_photos, sample_photos
 from deconvnet.errors import DataError, OptionError, RunError, UnitError, UnknownNameError, WeightsError
-from deconvnet.experiments.evolution import Evolution, evolution
+from deconvnet.experiments.evolution import Evolution, evolve
 from deconvnet.experiments.evolution.figure import convergence_figure, evolution_figure
 from deconvnet.experiments.evolution.record import EvolutionRecord
 from deconvnet.figures.palette import MARK
@@ -62,7 +62,7 @@ def snapshots() -> list[deconvnet.Network]:
 
 @pytest.fixture(scope="module")
 def found(snapshots, photos) -> Evolution:
-    return evolution(snapshots, photos, layers=LAYERS, maps=3, compare=5, labels=(1, 4, 9), seed=2, batch_size=5)
+    return evolve(snapshots, photos, layers=LAYERS, maps=3, compare=5, labels=(1, 4, 9), seed=2, batch_size=5)
 
 
 def maps_of(network, photo, layer: str) -> np.ndarray:
@@ -187,7 +187,7 @@ def test_the_summary_says_when_a_layer_settles(found) -> None:
 
 
 def test_a_dead_map_is_nothing_and_is_chosen_last(snapshots, photos) -> None:
-    found = evolution(snapshots, photos, units=[f"conv2:{DEAD}", "conv2:0"], compare=4)
+    found = evolve(snapshots, photos, units=[f"conv2:{DEAD}", "conv2:0"], compare=4)
     (layer,) = found.layers
     assert layer.shown.tolist() == [DEAD, 0]
     assert len(layer.compared) == 4
@@ -196,15 +196,15 @@ def test_a_dead_map_is_nothing_and_is_chosen_last(snapshots, photos) -> None:
     assert np.isnan(layer.fixed[:, 0]).all()
     assert np.isnan(layer.strongest_steps[1, 0])
     assert not layer.jumped[1, DEAD]
-    every = evolution(snapshots, photos[:2], layers=["conv4"], maps=1000, compare=1).layers[0]
+    every = evolve(snapshots, photos[:2], layers=["conv4"], maps=1000, compare=1).layers[0]
     assert every.shown.tolist() == list(range(8))
     for seed in range(2):
-        some = evolution(snapshots, photos[:2], layers=["conv2"], maps=5, compare=1, seed=seed).layers[0]
+        some = evolve(snapshots, photos[:2], layers=["conv2"], maps=5, compare=1, seed=seed).layers[0]
         assert some.active[2, some.shown].all()
 
 
 def test_the_same_snapshot_twice_changes_nothing(snapshots, photos) -> None:
-    found = evolution([snapshots[0], snapshots[0], snapshots[0]], photos[:3], layers=["conv3", "pool5"], maps=2)
+    found = evolve([snapshots[0], snapshots[0], snapshots[0]], photos[:3], layers=["conv3", "pool5"], maps=2)
     for each in found.layers:
         alive = each.active[0, each.compared]
         for curve in (each.fixed, each.fixed_steps, each.strongest_steps):
@@ -216,8 +216,8 @@ def test_the_same_snapshot_twice_changes_nothing(snapshots, photos) -> None:
 
 def test_a_folder_gives_what_its_photos_give(snapshots, two_classes) -> None:
     photos = open_photos(two_classes)
-    one = evolution(snapshots, photos, layers=["conv4"], batch_size=7)
-    other = evolution(snapshots, [photos.read(i) for i in range(len(photos))], layers=["conv4"], batch_size=7)
+    one = evolve(snapshots, photos, layers=["conv4"], batch_size=7)
+    other = evolve(snapshots, [photos.read(i) for i in range(len(photos))], layers=["conv4"], batch_size=7)
     assert np.array_equal(one.layers[0].photos, other.layers[0].photos)
     assert np.array_equal(one.layers[0].fixed, other.layers[0].fixed, equal_nan=True)
     assert set(one.names.values()) <= set(photos.names)
@@ -228,27 +228,30 @@ def test_a_photo_that_cannot_be_read_is_left_out(snapshots, two_classes, tmp_pat
     (tmp_path / "a.jpg").write_bytes((two_classes / "red" / "0.jpg").read_bytes())
     (tmp_path / "b.jpg").write_bytes(b"nothing")
     done = []
-    found = evolution(
-        snapshots, open_photos(tmp_path), layers=["conv1"], progress=lambda n, total: done.append((n, total))
+    found = evolve(
+        snapshots,
+        open_photos(tmp_path),
+        layers=["conv1"],
+        progress=lambda report: done.append((report.done, report.total)),
     )
     assert found.photos == 1
     assert found.skipped[0].startswith("b.jpg: ")
     (tmp_path / "a.jpg").unlink()
     with pytest.raises(DataError, match=r"b\.jpg"):
-        evolution(snapshots, open_photos(tmp_path), layers=["conv1"])
+        evolve(snapshots, open_photos(tmp_path), layers=["conv1"])
 
 
 def test_models_come_back_as_they_were_and_a_seed_decides(snapshots, photos, found) -> None:
     before = [network.fingerprint for network in snapshots]
     snapshots[0].module.train()
-    again = evolution(snapshots, photos, layers=LAYERS, maps=3, compare=5, labels=(1, 4, 9), seed=2, batch_size=5)
+    again = evolve(snapshots, photos, layers=LAYERS, maps=3, compare=5, labels=(1, 4, 9), seed=2, batch_size=5)
     assert snapshots[0].module.training
     snapshots[0].module.eval()
     assert [network.fingerprint for network in snapshots] == before
     for one, other in zip(again.layers, found.layers, strict=True):
         assert np.array_equal(one.shown, other.shown)
         assert np.array_equal(one.projections, other.projections)
-    others = evolution(snapshots, photos[:2], layers=LAYERS, maps=3, seed=3)
+    others = evolve(snapshots, photos[:2], layers=LAYERS, maps=3, seed=3)
     assert any(not np.array_equal(a.shown, b.shown) for a, b in zip(others.layers, found.layers, strict=True))
 
 
@@ -257,11 +260,11 @@ def test_torchvisions_network(torchvision, photos) -> None:
     for seed in (0, 1):
         torch.manual_seed(seed)
         networks.append(deconvnet.load("torchvision:resnet18", weights=None, num_classes=3, input_size=64))
-    found = evolution(networks, photos[:2], maps=1, compare=2, layers=["conv1", "layer1", "layer2.0.conv1"])
+    found = evolve(networks, photos[:2], maps=1, compare=2, layers=["conv1", "layer1", "layer2.0.conv1"])
     assert [each.photos.shape[1] for each in found.layers] == [64, 64, 128]
     assert abs(found.layers[1].weights[0]) < 0.05  # two random starts have nothing in common
     assert found.layers[1].weights[1] == pytest.approx(1)
-    every = evolution(networks, photos[:1], maps=1, compare=1)
+    every = evolve(networks, photos[:1], maps=1, compare=1)
     assert len(every.layers) == 8
     assert np.isnan(every.layers[0].fixed_floor).all()  # one map has no other beside it
 
@@ -318,28 +321,28 @@ def _rgb(colour: str) -> tuple[float, ...]:
 
 def test_refused(snapshots, photos, small_network) -> None:
     with pytest.raises(OptionError, match="at least two"):
-        evolution(snapshots[:1], photos)
+        evolve(snapshots[:1], photos)
     with pytest.raises(WeightsError, match="different networks"):
-        evolution([small_network, snapshots[0]], photos)
+        evolve([small_network, snapshots[0]], photos)
     with pytest.raises(UnknownNameError, match="did you mean conv3"):
-        evolution(snapshots, photos, layers=["convv3"])
+        evolve(snapshots, photos, layers=["convv3"])
     with pytest.raises(OptionError, match="no layer"):
-        evolution(snapshots, photos, layers=[])
+        evolve(snapshots, photos, layers=[])
     with pytest.raises(UnitError, match="maps 0 to 7"):
-        evolution(snapshots, photos[:1], units=["conv3:8"])
+        evolve(snapshots, photos[:1], units=["conv3:8"])
     with pytest.raises(UnitError, match="position"):
-        evolution(snapshots, photos, units=["conv3:1@2,2"])
+        evolve(snapshots, photos, units=["conv3:1@2,2"])
     with pytest.raises(OptionError, match="leave the layers out"):
-        evolution(snapshots, photos, units=["conv3:1"], layers=["conv3"])
+        evolve(snapshots, photos, units=["conv3:1"], layers=["conv3"])
     with pytest.raises(OptionError, match="no map"):
-        evolution(snapshots, photos, units=[])
+        evolve(snapshots, photos, units=[])
     with pytest.raises(OptionError, match="one for each"):
-        evolution(snapshots, photos, labels=(1, 2))
+        evolve(snapshots, photos, labels=(1, 2))
     with pytest.raises(OptionError, match="maps must be at least 1"):
-        evolution(snapshots, photos, maps=0)
+        evolve(snapshots, photos, maps=0)
     with pytest.raises(OptionError, match="seed"):
-        evolution(snapshots, photos, seed=-1)
+        evolve(snapshots, photos, seed=-1)
     with pytest.raises(OptionError, match="not an option"):
-        evolution(snapshots, photos[:1], colour="red")
+        evolve(snapshots, photos[:1], colour="red")
     with pytest.raises(DataError, match="no photo"):
-        evolution(snapshots, [])
+        evolve(snapshots, [])

@@ -13,7 +13,7 @@ import torch
 
 import deconvnet
 from deconvnet.errors import DataError, ModelError, OptionError, RunError, UnknownNameError
-from deconvnet.experiments.invariance import Invariance, invariance
+from deconvnet.experiments.invariance import Invariance, measure_invariance
 from deconvnet.experiments.invariance.figure import invariance_figure
 from deconvnet.experiments.invariance.record import InvarianceRecord
 from deconvnet.experiments.invariance.transformations import TransformablePhoto
@@ -35,7 +35,7 @@ def photos() -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def found(small_network, photos) -> Invariance:
     names = ("a/cat/1.jpg", "b/2.jpg", "3.jpg")
-    return invariance(small_network, photos, names=names, transformations=KINDS, layers=LAYERS)
+    return measure_invariance(small_network, photos, names=names, transformations=KINDS, layers=LAYERS)
 
 
 @cache
@@ -120,10 +120,10 @@ def test_each_class_comes_from_somewhere(small_network, photos, found):
     predicted = small_network.probabilities([photos[1]])[0].argmax()
     assert found.labels[1] == small_network.classes[predicted]
     assert found.label_sources == ("folder", "predicted", "predicted")
-    given = invariance(small_network, photos, transformations=KINDS[:1], labels=["dog", None, "eel"])
+    given = measure_invariance(small_network, photos, transformations=KINDS[:1], labels=["dog", None, "eel"])
     assert given.labels[0] == "dog"
     assert given.label_sources == ("given", "predicted", "given")
-    assert invariance(small_network, photos, transformations=KINDS[:1], labels="bee").labels == ("bee",) * 3
+    assert measure_invariance(small_network, photos, transformations=KINDS[:1], labels="bee").labels == ("bee",) * 3
 
 
 def test_one_pass_a_batch_serves_all_layers(small_network, photos, found):
@@ -132,7 +132,9 @@ def test_one_pass_a_batch_serves_all_layers(small_network, photos, found):
     runs = []
     handle = small_network.module.register_forward_hook(lambda _m, inputs, _o: runs.append(len(inputs[0])))
     try:
-        fine = invariance(small_network, photos, names=found.photos, transformations=KINDS, layers=LAYERS, batch_size=5)
+        fine = measure_invariance(
+            small_network, photos, names=found.photos, transformations=KINDS, layers=LAYERS, batch_size=5
+        )
     finally:
         handle.remove()
     assert runs == [5, 5, 3] * 3
@@ -144,15 +146,15 @@ def test_one_pass_a_batch_serves_all_layers(small_network, photos, found):
 
 def test_a_training_network_comes_back_training(small_network, photos):
     network = dataclasses.replace(small_network, module=copy.deepcopy(small_network.module).train())
-    one = invariance(network, photos[:1], transformations=KINDS[:1])
-    other = invariance(small_network, photos[:1], transformations=KINDS[:1])
+    one = measure_invariance(network, photos[:1], transformations=KINDS[:1])
+    other = measure_invariance(small_network, photos[:1], transformations=KINDS[:1])
     assert network.module.training
     assert one.courses[0].distances == pytest.approx(other.courses[0].distances)
     assert not network.module.get_submodule("relu1")._forward_hooks
 
 
 def test_a_single_photo_has_no_other(small_network, photos):
-    alone = invariance(small_network, photos[:1], transformations=KINDS[:1])
+    alone = measure_invariance(small_network, photos[:1], transformations=KINDS[:1])
     assert all(row.between is None and row.relative > 0 for row in alone.summary())
     assert np.isnan(alone.apart).all()
 
@@ -198,24 +200,24 @@ def test_the_figure_has_the_papers_panels(found):
 
 def test_refused(small_network, photos):
     with pytest.raises(DataError, match="there is no photo"):
-        invariance(small_network, [])
+        measure_invariance(small_network, [])
     with pytest.raises(DataError, match="same features"):
-        invariance(small_network, [photos[0], photos[0]], transformations=KINDS[:1])
+        measure_invariance(small_network, [photos[0], photos[0]], transformations=KINDS[:1])
     dead = dataclasses.replace(small_network, module=copy.deepcopy(small_network.module))
     with torch.no_grad():
         dead.module.get_submodule("fc7").weight.zero_()
     with pytest.raises(ModelError, match=r"'relu7' are the same for every transformed photo"):
-        invariance(dead, photos, transformations=KINDS[:1])
+        measure_invariance(dead, photos, transformations=KINDS[:1])
     with pytest.raises(UnknownNameError, match="did you mean relu1"):
-        invariance(small_network, photos, layers=["relu1x"])
+        measure_invariance(small_network, photos, layers=["relu1x"])
     with pytest.raises(UnknownNameError, match="no class 'cow'"):
-        invariance(small_network, photos, labels="cow")
+        measure_invariance(small_network, photos, labels="cow")
     with pytest.raises(OptionError, match="2 classes were given for 3 photos"):
-        invariance(small_network, photos, labels=["cat", "dog"])
+        measure_invariance(small_network, photos, labels=["cat", "dog"])
     with pytest.raises(OptionError, match="batch_size"):
-        invariance(small_network, photos, batch_size=0)
+        measure_invariance(small_network, photos, batch_size=0)
     with pytest.raises(OptionError, match="1 names were given"):
-        invariance(small_network, photos, names=["a"])
+        measure_invariance(small_network, photos, names=["a"])
 
 
 def test_the_papers_layers_of_built_in_networks(small_network):
@@ -235,8 +237,8 @@ def test_resnet18(torchvision, photos):
     network = deconvnet.load("torchvision:resnet18", input_size=64)
     layers = paper_layers(network)
     assert (layers.first, layers.maps, layers.last) == ("relu", "layer4", "avgpool")
-    found = invariance(network, photos[:2], transformations=["vertical:-4:4:4"])
+    found = measure_invariance(network, photos[:2], transformations=["vertical:-4:4:4"])
     assert found.layers == ("relu", "avgpool")
     assert (found.courses[0].distances[:, :, [0, 2]] > 0).all()
     with pytest.raises(ModelError, match="runs more than once"):
-        invariance(network, photos[:2], layers=["layer1.0.relu"])
+        measure_invariance(network, photos[:2], layers=["layer1.0.relu"])

@@ -25,7 +25,7 @@ def test_the_record_says_what_the_engine_says(small_network, photo, tmp_path):
     run = deconvnet.look(
         small_network, [photo], tmp_path / "run", layers=["conv4"], top=2, unpool="place", progress=seen.append
     )
-    (result,) = seen
+    (result,) = (report.result for report in seen)
     record = run.json("look")
     (layer,) = record["photos"][0]["layers"]
     assert [entry["unit"] for entry in layer["maps"]] == [str(unit) for unit in result.units]
@@ -52,8 +52,8 @@ def test_a_photo_in_which_no_map_is_active(small_network, photo, tmp_path):
     silent = dataclasses.replace(small_network, module=module)
     seen = []
     run = deconvnet.look(silent, [photo], tmp_path / "run", layers=["conv1"], progress=seen.append)
-    assert seen[0].units == ()
-    assert seen[0].projections is None
+    assert seen[0].result.units == ()
+    assert seen[0].result.projections is None
     assert run.json("look")["photos"][0]["layers"][0]["maps"] == []
     assert deconvnet.write_look_page(run).is_file()
 

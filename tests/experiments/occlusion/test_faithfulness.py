@@ -13,7 +13,7 @@ from torch import nn
 
 from deconvnet.errors import OptionError, RunError
 from deconvnet.experiments.occlusion import Occluder
-from deconvnet.experiments.occlusion.deletion import faithfulness, pixel_orders
+from deconvnet.experiments.occlusion.deletion import measure_faithfulness, pixel_orders
 from deconvnet.experiments.occlusion.faithfulness_record import (
     ORDERS,
     Faithfulness,
@@ -35,7 +35,7 @@ def found(small_network):
 
 def test_curves_equal_loops(small_network, found):
     steps = 5
-    measured = faithfulness(small_network, found, 3, steps=steps, seeds=2)
+    measured = measure_faithfulness(small_network, found, 3, steps=steps, seeds=2)
     orders = pixel_orders(found, 3, 2)
     module = copy.deepcopy(small_network.module).double()
     photo = small_network.preprocess([PHOTO])[0].double().numpy()
@@ -97,7 +97,7 @@ def test_a_map_that_knows_the_answer_beats_chance():
     module = nn.Sequential(conv, nn.ReLU(), nn.Flatten(), last).eval()
     network = Network("corner", module, Preprocessing(32, 32, np.zeros((3, 1, 1), np.float32), 100.0), ("a", "b"))
     occluder = Occluder(network, np.full((32, 32, 3), 200, np.uint8))
-    measured = faithfulness(network, occluder.map(occluder.grid(4, 4), "black"), 0, steps=16, seeds=4)
+    measured = measure_faithfulness(network, occluder.map(occluder.grid(4, 4), "black"), 0, steps=16, seeds=4)
     clean, covered = 1 / (1 + np.exp(-6)), 0.5
     ideal = measured.deletion["map"][0]
     np.testing.assert_allclose(ideal, [clean, *[covered] * 16], rtol=1e-5)  # a 16th of the pixels decides
@@ -109,7 +109,9 @@ def test_a_map_that_knows_the_answer_beats_chance():
 
 def test_progress_counts_forward_passes(small_network, found):
     told: list[tuple[int, int]] = []
-    faithfulness(small_network, found, 0, steps=3, seeds=1, progress=lambda *pair: told.append(pair))
+    measure_faithfulness(
+        small_network, found, 0, steps=3, seeds=1, progress=lambda report: told.append((report.done, report.total))
+    )
     assert told[-1] == (2 * 4 * 2 + 2, 2 * 4 * 2 + 2)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
@@ -117,7 +119,7 @@ def test_progress_counts_forward_passes(small_network, found):
 @pytest.mark.parametrize("options", [{"steps": 0}, {"seeds": 0}])
 def test_refused_options(small_network, found, options):
     with pytest.raises(OptionError, match="steps and seeds must be at least 1"):
-        faithfulness(small_network, found, 0, **options)
+        measure_faithfulness(small_network, found, 0, **options)
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path):

@@ -13,7 +13,7 @@ from torch import nn
 
 import deconvnet
 from deconvnet.errors import DataError, ModelError, OptionError, RunError, UnknownNameError
-from deconvnet.experiments.occlusion import Occluder, Step, occlude, recorded_layer
+from deconvnet.experiments.occlusion import Occluder, OcclusionReport, occlude, recorded_layer
 from deconvnet.experiments.occlusion.record import OcclusionMap, read_occlusion
 from deconvnet.networks import Network, Preprocessing
 from deconvnet.perturbations.fills import make_fill
@@ -137,7 +137,7 @@ def test_only_squares_over_the_spot_matter():
 
 
 def test_several_photos_and_fills_with_progress(small_network):
-    steps: list[Step] = []
+    steps: list[OcclusionReport] = []
     checked: list[object] = []
     photos = [("a.jpg", PHOTO), ("b.jpg", noise(64, 64, 5))]
     result = occlude(
@@ -158,6 +158,9 @@ def test_several_photos_and_fills_with_progress(small_network):
     assert settings["size"] == [32, 32]  # type: ignore[index]
     assert inputs["photos"] == ["a.jpg", "b.jpg"]  # type: ignore[index]
     assert {step.total for step in steps} == {4 * 25}
+    assert {step.what for step in steps} == {
+        f"{name}, {fill}" for name in ("a.jpg", "b.jpg") for fill in ("grey", "blur")
+    }
     assert [step.done for step in steps] == sorted(step.done for step in steps)
     last = [step for step in steps if step.map is not None and step.map.step == 1]
     assert [step.done for step in last] == [25, 50, 75, 100]
@@ -194,7 +197,7 @@ def test_a_record_of_a_network_round_trips(small_network, tmp_path):
 
 @pytest.fixture(scope="module")
 def mined(small_network, small_weights, two_classes, tmp_path_factory):
-    return deconvnet.mine_photos(
+    return deconvnet.mine(
         small_network,
         deconvnet.open_photos(two_classes),
         tmp_path_factory.mktemp("mined") / "run",

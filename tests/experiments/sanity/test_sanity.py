@@ -14,7 +14,7 @@ from torch import nn
 
 from deconvnet.errors import DataError, ModelError, OptionError, UnknownNameError
 from deconvnet.experiments.sanity import measure as module
-from deconvnet.experiments.sanity.measure import Sanity, sanity, similarity
+from deconvnet.experiments.sanity.measure import Sanity, check_sanity, similarity
 from deconvnet.figures import save_figure
 from deconvnet.projection import project
 from deconvnet.runs import Run
@@ -28,7 +28,7 @@ def pair():
 
 @pytest.fixture(scope="module")
 def result(small_network, pair) -> Sanity:
-    return sanity(small_network, pair, names=["a.png", "b.png"], units=2)
+    return check_sanity(small_network, pair, names=["a.png", "b.png"], units=2)
 
 
 def test_all_tests_of_all_rules_from_the_scores_down(small_network, result):
@@ -77,7 +77,7 @@ def test_the_network_stays_as_it_was(small_network, pair):
     before, mode = small_network.fingerprint, small_network.module.training
     small_network.module.train()
     try:
-        sanity(small_network, pair[0], layer="conv2", units=1, rules=["deconvnet"])
+        check_sanity(small_network, pair[0], layer="conv2", units=1, rules=["deconvnet"])
         assert small_network.module.training
     finally:
         small_network.module.train(mode)
@@ -85,7 +85,7 @@ def test_the_network_stays_as_it_was(small_network, pair):
 
 
 def test_filters_alone_do_not_depend_on_the_photo(small_network, pair):
-    found = sanity(small_network, pair, layer="conv1", units=2, rules=["deconvnet"]).similarities["deconvnet"]
+    found = check_sanity(small_network, pair, layer="conv1", units=2, rules=["deconvnet"]).similarities["deconvnet"]
     for test in ("other photo", "noise"):
         assert found[test] == pytest.approx(1, abs=1e-4)
     for test in ("cascade", "alone", "other map"):
@@ -93,7 +93,7 @@ def test_filters_alone_do_not_depend_on_the_photo(small_network, pair):
 
 
 def test_a_layer_without_weights_and_a_single_photo(small_network, pair):
-    found = sanity(small_network, pair[0], layer="pool2", units=1, stages=1, rules=["gradient"])
+    found = check_sanity(small_network, pair[0], layer="pool2", units=1, stages=1, rules=["gradient"])
     assert found.stages == (("conv2", "conv1"),)
     assert found.stage_names == ("conv2 +1",)
     assert "other photo" not in found.similarities["gradient"]
@@ -108,7 +108,7 @@ def test_units_that_fall_silent_are_compared_all_the_same(small_network, pair):
     silent = copy.deepcopy(small_network)
     with torch.no_grad():
         silent.module.get_submodule("fc8").get_parameter("bias").fill_(-1e6)
-    found = sanity(silent, pair[0], units=2, rules=["deconvnet"])
+    found = check_sanity(silent, pair[0], units=2, rules=["deconvnet"])
     assert len(found.units) == 2
     assert found.blank("deconvnet", "cascade") == 0
     assert found.pictures["deconvnet"][0].any()
@@ -201,19 +201,19 @@ def test_a_run_is_read_back_and_drawn(result, tmp_path: Path):
 )
 def test_refusals(small_network, pair, options, error, message):
     with pytest.raises(error, match=message):
-        sanity(small_network, pair, **options)
+        check_sanity(small_network, pair, **options)
 
 
 def test_no_photo(small_network):
     with pytest.raises(DataError, match="there is no photo to test with"):
-        sanity(small_network, [])
+        check_sanity(small_network, [])
 
 
 def test_a_network_of_others(torchvision, pair):
     import deconvnet
 
     network = deconvnet.load("torchvision:resnet18", input_size=64)
-    found = sanity(network, pair, units=1, stages=3, rules=["deconvnet", "gradient"])
+    found = check_sanity(network, pair, units=1, stages=3, rules=["deconvnet", "gradient"])
     assert found.layer == "fc"
     assert sum(map(len, found.stages)) == 21
     assert found.mean("deconvnet", "cascade")[0, 0] > found.mean("gradient", "cascade")[0, 0]

@@ -17,7 +17,7 @@ import pytest
 
 import deconvnet
 from deconvnet.errors import DataError, OptionError, RunError
-from deconvnet.experiments.top_nine import mine_photos, shards
+from deconvnet.experiments.top_nine import mine, shards
 from deconvnet.experiments.top_nine.shards import Worker
 from deconvnet.runs import Run
 
@@ -48,7 +48,7 @@ def whole(small_network, small_weights, photos, tmp_path_factory) -> Run:
 
 def mined(network, weights, photos, out, **options) -> Run:
     options = {"layers": LAYERS, "k": 4, "batch_size": 3, "weights": str(weights), "threads": 1, **options}
-    return mine_photos(network, deconvnet.open_photos(photos), out, **options)
+    return mine(network, deconvnet.open_photos(photos), out, **options)
 
 
 def assert_same(a: Run, b: Run) -> None:
@@ -83,10 +83,10 @@ def test_an_interrupted_run_goes_on_where_it_was(small_network, small_weights, p
     class Stop(Exception):
         pass
 
-    def tell(done, total):
-        assert total == 40
-        told.append(done)
-        if done >= 3 * stop and len(told) > 1:
+    def tell(report):
+        assert report.total == 40
+        told.append(report.done)
+        if report.done >= 3 * stop and len(told) > 1:
             raise Stop
 
     told: list[int] = []
@@ -97,7 +97,12 @@ def test_an_interrupted_run_goes_on_where_it_was(small_network, small_weights, p
         mined(small_network, small_weights, photos, tmp_path / "run")
     told = []
     resumed = mined(
-        small_network, small_weights, photos, tmp_path / "run", resume=True, progress=lambda d, t: told.append(d)
+        small_network,
+        small_weights,
+        photos,
+        tmp_path / "run",
+        resume=True,
+        progress=lambda report: told.append(report.done),
     )
     assert told[0] == max(0, 3 * (stop - 1)) // 6 * 6  # as the last state says
     assert told[-1] == 40
@@ -164,8 +169,8 @@ def test_a_lost_shard_is_told_and_redone(small_network, small_weights, photos, w
             assert not run.finished
             continue
 
-        def stop(done, total):
-            if done >= 9:
+        def stop(report):
+            if report.done >= 9:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
@@ -181,15 +186,15 @@ def test_a_lost_shard_is_told_and_redone(small_network, small_weights, photos, w
 def test_more_processes_than_batches(small_network, small_weights, photos, tmp_path):
     few = deconvnet.open_photos(photos).subset([0, 1, 2])
     options = {"layers": ["conv1"], "weights": str(small_weights), "batch_size": 2}
-    one = mine_photos(small_network, few, tmp_path / "one", **options)
+    one = mine(small_network, few, tmp_path / "one", **options)
     for number in range(4):
-        last = mine_photos(small_network, few, tmp_path / "four", worker=Worker(number, 4, alone=True), **options)
+        last = mine(small_network, few, tmp_path / "four", worker=Worker(number, 4, alone=True), **options)
     assert_same(last, one)
 
 
 def test_other_inputs_are_refused_by_name(small_network, small_weights, photos, tmp_path):
-    def stop(done, total):
-        if done:
+    def stop(report):
+        if report.done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -210,8 +215,8 @@ def test_other_inputs_are_refused_by_name(small_network, small_weights, photos, 
 
 
 def test_photos_elsewhere_are_the_same_photos(small_network, small_weights, photos, whole, tmp_path):
-    def stop(done, total):
-        if done > 20:
+    def stop(report):
+        if report.done > 20:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -228,10 +233,10 @@ def test_a_run_that_moves_with_its_photos_finds_them(small_network, small_weight
     here.rename(tmp_path / "there")
     moved = Run.open(tmp_path / "there" / "run")
     assert moved.place("photos") == str(tmp_path / "there" / "photos")
-    deconvnet.top_figure(moved, "conv1", channels=[1])
+    deconvnet.draw_top_nine(moved, "conv1", channels=[1])
     shutil.rmtree(tmp_path / "there" / "photos")
     with pytest.raises(RunError, match=r"are gone from .*here/photos: say where they lie now"):
-        deconvnet.top_figure(moved, "conv1", channels=[1])
+        deconvnet.draw_top_nine(moved, "conv1", channels=[1])
 
 
 def test_a_full_disk_is_told_in_one_sentence_and_leaves_nothing_half(small_weights, photos, whole, tmp_path):
@@ -252,8 +257,8 @@ def test_a_full_disk_is_told_in_one_sentence_and_leaves_nothing_half(small_weigh
 
 
 def test_a_damaged_state_is_told(small_network, small_weights, photos, tmp_path):
-    def stop(done, total):
-        if done > 9:
+    def stop(report):
+        if report.done > 9:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -266,7 +271,7 @@ def test_a_damaged_state_is_told(small_network, small_weights, photos, tmp_path)
 
 def test_fewer_photos_than_asked_for(small_network, small_weights, photos, tmp_path):
     few = deconvnet.open_photos(photos).subset([0, 1])
-    run = mine_photos(small_network, few, tmp_path / "run", layers=["conv1"], k=5, weights=str(small_weights))
+    run = mine(small_network, few, tmp_path / "run", layers=["conv1"], k=5, weights=str(small_weights))
     arrays = run.arrays("top")
     assert (arrays["conv1/photos"][:, 2:] == -1).all()
     assert (arrays["conv1/photos"][:, :2] >= 0).all()

@@ -10,7 +10,7 @@ import torch
 
 import deconvnet
 from deconvnet.errors import OptionError, RunError, UnknownNameError
-from deconvnet.experiments.top_nine import mine_photos
+from deconvnet.experiments.top_nine import mine
 from deconvnet.experiments.top_nine.tiles import write_tiles
 from deconvnet.experiments.top_nine.tiles_record import Tiles, tile_name
 from deconvnet.figures.display import display
@@ -24,7 +24,7 @@ def drawn(small_network, small_weights, two_classes, tmp_path_factory) -> Run:
     root = tmp_path_factory.mktemp("tiles")
     shutil.copytree(two_classes, root / "photos")
     photos = deconvnet.open_photos(root / "photos")
-    run = mine_photos(small_network, photos, root / "run", layers=["conv1", "conv2", "fc8"], weights=str(small_weights))
+    run = mine(small_network, photos, root / "run", layers=["conv1", "conv2", "fc8"], weights=str(small_weights))
     write_tiles(run, cell=24)
     return run
 
@@ -89,7 +89,7 @@ def test_what_is_missing_is_drawn_again_and_nothing_else(copy):
     for name in gone:
         (copy.path / name).unlink()
     told: list[tuple[int, int]] = []
-    write_tiles(copy, cell=24, progress=lambda done, total: told.append((done, total)))
+    write_tiles(copy, cell=24, progress=lambda report: told.append((report.done, report.total)))
     assert told[0][1] - told[0][0] == 2
     assert told[-1][0] == told[-1][1]
     assert {name: (copy.path / name).read_bytes() for name in gone} == content
@@ -102,20 +102,20 @@ def test_without_its_photos_a_run_shows_its_tiles(copy):
     places = {key: str(value).replace("tiles0", "nowhere") for key, value in copy.manifest["places"].items()}
     copy.manifest = copy.manifest.changed(places={**places, "photos": "/nowhere/photos"})
     channels = Tiles.read(copy).layers["conv2"]["drawn"][:2]
-    figure = deconvnet.top_figure(copy, "conv2", channels=channels)
+    figure = deconvnet.draw_top_nine(copy, "conv2", channels=channels)
     said = {text.get_text() for text in figure.findobj(lambda item: hasattr(item, "get_text"))}
     assert any("the photos are gone" in text for text in said)
     with pytest.raises(RunError, match="gone from"):
-        deconvnet.top_figure(copy, "conv2", channels=channels, ordinary=True)
+        deconvnet.draw_top_nine(copy, "conv2", channels=channels, ordinary=True)
     with pytest.raises(RunError, match="gone from"):
-        deconvnet.top_figure(copy, "conv2", channels=channels, rule="guided")
+        deconvnet.draw_top_nine(copy, "conv2", channels=channels, rule="guided")
     with pytest.raises(RunError, match="gone from"):
         write_tiles(copy, cell=24)
 
 
 def test_ordinary_photos(drawn, small_network):
     channel = Tiles.read(drawn).layers["conv2"]["drawn"][0]
-    figure = deconvnet.top_figure(drawn, "conv2", channels=[channel], ordinary=True)
+    figure = deconvnet.draw_top_nine(drawn, "conv2", channels=[channel], ordinary=True)
     said = " ".join(text.get_text() for text in figure.findobj(lambda item: hasattr(item, "get_text")))
     assert "near the deciles" in said
     assert "are a selection" not in said

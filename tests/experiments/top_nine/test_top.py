@@ -29,7 +29,7 @@ def half_dead(small_network, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(half_dead, two_classes, tmp_path_factory):
-    return deconvnet.mine_photos(
+    return deconvnet.mine(
         deconvnet.load(str(half_dead)),
         deconvnet.open_photos(two_classes),
         tmp_path_factory.mktemp("run") / "run",
@@ -46,7 +46,7 @@ def words(figure) -> set[str]:
 def test_dead_maps_are_titled(run):
     assert 0 in TopActivations.from_arrays(run.arrays("top")).dead("conv1")
     alive = next(c for c in range(96) if c not in TopActivations.from_arrays(run.arrays("top")).dead("conv1"))
-    said = words(deconvnet.top_figure(run, "conv1", channels=[0, alive]))
+    said = words(deconvnet.draw_top_nine(run, "conv1", channels=[0, alive]))
     assert {"conv1:0 (dead)", f"conv1:{alive}", "zfnet conv1"} <= said
     note = next(text for text in said if text.startswith("2 of 96 maps"))
     assert "top 9 of 20 photos" in note  # 12 were kept, 9 are drawn
@@ -55,7 +55,7 @@ def test_dead_maps_are_titled(run):
 
 def test_the_random_subset_follows_the_seed(run):
     def titles(seed):
-        return {word.split(" ")[0] for word in words(deconvnet.top_figure(run, "conv1", maps=3, seed=seed))}
+        return {word.split(" ")[0] for word in words(deconvnet.draw_top_nine(run, "conv1", maps=3, seed=seed))}
 
     drawn = [sorted(t for t in titles(seed) if t.startswith("conv1:")) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1]
@@ -66,32 +66,32 @@ def test_the_random_subset_follows_the_seed(run):
 def test_a_run_names_weights_that_can_be_found_again(small_network, half_dead, two_classes, tmp_path):
     photos = deconvnet.open_photos(two_classes)
     with pytest.raises(WeightsError, match="not those of the given zfnet"):
-        deconvnet.mine_photos(small_network, photos, tmp_path / "run", weights=str(half_dead))
+        deconvnet.mine(small_network, photos, tmp_path / "run", weights=str(half_dead))
     with pytest.raises(WeightsError):  # none, or others, come with the package
-        deconvnet.mine_photos(small_network, photos, tmp_path / "run")
+        deconvnet.mine(small_network, photos, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_changed_weights_are_refused(small_network, two_classes, tmp_path):
     path = small_network.save(tmp_path / "net.safetensors")
     photos = deconvnet.open_photos(two_classes).subset([3, 1])
-    run = deconvnet.mine_photos(small_network, photos, tmp_path / "run", layers=["conv1"], weights=str(path))
-    deconvnet.top_figure(run, "conv1", channels=[1])  # a subset is found again in the folder
+    run = deconvnet.mine(small_network, photos, tmp_path / "run", layers=["conv1"], weights=str(path))
+    deconvnet.draw_top_nine(run, "conv1", channels=[1])  # a subset is found again in the folder
     other = deconvnet.load(str(path))
     with torch.no_grad():
         other.module.get_submodule("fc8").bias[0] += 1
     other.save(path)
     with pytest.raises(RunError, match=r"are not those that .* was mined with"):
-        deconvnet.top_figure(run, "conv1", channels=[1])
+        deconvnet.draw_top_nine(run, "conv1", channels=[1])
     path.unlink()
     with pytest.raises(WeightsError, match="there is no weights file"):
-        deconvnet.top_figure(run, "conv1", channels=[1])
+        deconvnet.draw_top_nine(run, "conv1", channels=[1])
 
 
 def test_photos_in_the_runs_own_folder_are_not_cleared(small_network, small_weights, two_classes, tmp_path):
     photos = shutil.copytree(two_classes, tmp_path / "run" / "photos")
     with pytest.raises(OptionError, match="lie in the run's own folder"):
-        deconvnet.mine_photos(
+        deconvnet.mine(
             small_network, deconvnet.open_photos(photos), tmp_path / "run", weights=str(small_weights), overwrite=True
         )
     assert len(deconvnet.open_photos(photos)) == 20
@@ -105,3 +105,22 @@ def test_the_hash_is_of_the_weights_alone(small_network, small_weights):
     fresh = deconvnet.load("zfnet", weights=None, num_classes=5, input_size=64, fc_width=16)
     assert fresh.fingerprint != small_network.fingerprint
     assert np.isfinite(next(fresh.module.parameters()).detach().numpy()).all()
+
+
+def test_mining_in_memory_gives_what_a_run_holds(small_network, small_weights, two_classes, tmp_path):
+    photos = deconvnet.open_photos(two_classes)
+    run = deconvnet.mine(small_network, photos, tmp_path / "run", layers=["conv2"], weights=str(small_weights))
+    whole = TopActivations.from_arrays(run.arrays("top"))["conv2"]
+    told = []
+    for given in (photos, [photos.read(i) for i in range(len(photos))]):
+        top = deconvnet.mine(small_network, given, layers=["conv2"], progress=told.append)["conv2"]
+        np.testing.assert_array_equal(top.photos, whole.photos)
+        np.testing.assert_allclose(top.values, whole.values, rtol=1e-5)
+    assert (told[-1].done, told[-1].total) == (len(photos), len(photos))
+    inputs = small_network.preprocess([photos.read(i) for i in range(len(photos))])
+    top = deconvnet.mine(small_network.module, inputs, layers=["conv2"])["conv2"]
+    np.testing.assert_array_equal(top.photos, whole.photos)
+    with pytest.raises(OptionError, match="a module takes a tensor"):
+        deconvnet.mine(small_network.module, photos, layers=["conv2"])
+    with pytest.raises(OptionError, match="a run names its network"):
+        deconvnet.mine(small_network.module, inputs, tmp_path / "other", layers=["conv2"])

@@ -65,7 +65,7 @@ def test_changed_photos_are_found_and_others_are_not(samples, tmp_path):
     (new / "f-broken.jpg").write_bytes(b"no picture")
     told = []
     found = find_duplicates(
-        open_photos(new), open_photos(seen), progress=lambda done, total: told.append((done, total))
+        open_photos(new), open_photos(seen), progress=lambda report: told.append((report.done, report.total))
     )
     assert [(each.photo, each.seen, each.mirrored) for each in found] == [
         ("a-smaller.jpg", "chelsea.png", False),

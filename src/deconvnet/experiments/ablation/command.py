@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deconvnet.progress import ProgressReport
 from deconvnet.terminal import options, panels
 
 if TYPE_CHECKING:
@@ -56,10 +56,11 @@ def ablate(
     import torch
 
     from deconvnet.data import open_photos
+    from deconvnet.experiments.ablation.measure import VariantReport
     from deconvnet.experiments.ablation.measure import ablate as run_all
     from deconvnet.figures import save_figure
-    from deconvnet.terminal.progress import bar
-    from deconvnet.training import Step, Watcher
+    from deconvnet.terminal.progress import ProgressBar
+    from deconvnet.training import EpochReport
     from deconvnet.training import recipe as find
 
     plan = find(recipe).changed(network=network, epochs=epochs, size=size, batch_size=batch_size)
@@ -68,22 +69,16 @@ def ablate(
     if threads is not None:
         torch.set_num_threads(threads)
     photos = _some(open_photos(data).exclude(exclude or []), classes)
-    with bar() as shown:
-        task = shown.add_task("reading photos", total=None, note="")
-        now = ""
+    with ProgressBar("reading photos") as shown:
 
-        def begin(title: str, seed: int, done: int, total: int) -> None:
-            nonlocal now
-            now = f"{done + 1}/{total} {title}, seed {seed}"
-            shown.update(task, description=now, completed=0, total=None, note="")
-
-        def step(s: Step) -> None:
-            note = f"epoch {s.epoch}/{s.epochs}  loss {s.loss:.3f}  {s.images_per_second:.0f} img/s"
-            shown.update(task, description=now, completed=s.batch, total=s.batches, note=note)
-
-        def epoch(m: Mapping[str, Any]) -> None:
-            if m["epoch"] == plan.epochs:
-                shown.console.print(f"{now}: held out top-1 {m['val_top1']:.1%}", highlight=False, soft_wrap=True)
+        def tell(report: ProgressReport) -> None:
+            if isinstance(report, VariantReport):
+                shown.prefix = f"{report.done + 1}/{report.total} {report.variant}, seed {report.seed}: "
+            elif isinstance(report, EpochReport):
+                if report.done == report.total:
+                    shown.print(f"{shown.prefix}held out top-1 {report.metrics['val_top1']:.1%}")
+            else:
+                shown(report)
 
         try:
             result = run_all(
@@ -94,8 +89,7 @@ def ablate(
                 names=variant,
                 device=device,
                 overwrite=overwrite,
-                watcher=Watcher(step=step, epoch=epoch),
-                progress=begin,
+                progress=tell,
             )
         except KeyboardInterrupt:
             shown.stop()

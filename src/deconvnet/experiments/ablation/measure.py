@@ -7,7 +7,7 @@ whole matters; 512, 1024, 512 maps in layers 3 to 5 bring its own network from 3
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,10 @@ from deconvnet.errors import DataError, OptionError, RunError, UnknownNameError
 from deconvnet.experiments.ablation.figure import ablation_figure
 from deconvnet.experiments.ablation.record import BASE, KIND, TABLE_3, AblationRecord
 from deconvnet.networks import build, entry, load
+from deconvnet.progress import Progress, ProgressReport
 from deconvnet.runs import Run
 from deconvnet.runs.results import NotebookFigure
-from deconvnet.training import PhotoDataset, Recipe, Watcher, evaluate
+from deconvnet.training import PhotoDataset, Recipe, evaluate
 from deconvnet.training.loop import NETWORK
 from deconvnet.training.series import trained
 
@@ -122,6 +123,22 @@ def variants(recipe: Recipe, names: Sequence[str] | None = None) -> tuple[Varian
     return tuple(variant for variant in every if not names or variant.name in names)
 
 
+@dataclass(frozen=True, kw_only=True)
+class VariantReport(ProgressReport):
+    """How many trainings are done, as the next one begins.
+
+    Attributes
+    ----------
+    variant : str
+        Title of the variant that is trained next.
+    seed : int
+        Its random seed.
+    """
+
+    variant: str
+    seed: int
+
+
 def ablate(
     recipe: Recipe,
     photos: Photos,
@@ -131,8 +148,7 @@ def ablate(
     names: Sequence[str] | None = None,
     device: str = "cpu",
     overwrite: bool = False,
-    watcher: Watcher | None = None,
-    progress: Callable[[str, int, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Ablation:
     """Train every variant with every seed, one after the other, and write the run.
 
@@ -156,9 +172,7 @@ def ablate(
     device : str
     overwrite : bool
         Remove an earlier run in ``out`` with all its trainings first.
-    watcher : Watcher, optional
-        Of each training.
-    progress : callable(variant, seed, done, total), optional
+    progress : Progress, optional
         Before each training.
 
     Returns
@@ -197,10 +211,11 @@ def ablate(
     for s, (seed, dataset) in enumerate(zip(numbers, datasets, strict=True)):
         for v, (variant, plan) in enumerate(zip(chosen, plans, strict=True)):
             if progress is not None:
-                progress(variant.title, seed, s * len(chosen) + v, seeds * len(chosen))
+                title, total = variant.title, seeds * len(chosen)
+                progress(VariantReport(s * len(chosen) + v, total, f"{title}, seed {seed}", variant=title, seed=seed))
             folder = run.path / variant.name / f"seed-{seed}"
             card = {"data": photos.root.name}
-            done = trained(plan.changed(seed=seed), dataset, folder, card=card, device=device, watcher=watcher)
+            done = trained(plan.changed(seed=seed), dataset, folder, card=card, device=device, progress=progress)
             parameters[v] = done.parameters
             found["train"][v, s] = _training_error(folder, dataset)
             for name in ("top1", "top5", "per_class"):

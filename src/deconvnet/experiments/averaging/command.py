@@ -38,7 +38,7 @@ def average(
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.terminal.outputs import check_drawing, check_run
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
     from deconvnet.training.dataset import open_dataset
 
     if limit is not None and limit < 1:
@@ -67,15 +67,14 @@ def average(
     part = f"{len(indices)} of {len(dataset.held_out)} held-out photos" if limit else "held-out photos"
     crops = "centre crop" if centre else "ten crops"
     words = f"{card['data']}, {part} (share {share}, seed {seed}), {crops}"
-    with bar() as shown:
-        task = shown.add_task("", total=len(indices), note="")
+    with ProgressBar() as shown:
         result = measure(
             networks,
             dataset,
             indices,
             ten_crops=not centre,
             data=words,
-            progress=lambda name, done, total: shown.update(task, description=name, completed=done, total=total),
+            progress=shown,
         )
     result.save(out, overwrite=overwrite)
     save_figure(result.plot(), out / "average.png")

@@ -6,9 +6,8 @@ Command: ``deconvnet average NETWORK NETWORK ... --data FOLDER``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from deconvnet.errors import DataError, OptionError
 from deconvnet.experiments.averaging.figure import averaging_figure
 from deconvnet.experiments.averaging.record import AVERAGE, AverageRow, average_table
 from deconvnet.networks import Network
+from deconvnet.progress import Progress, counter
 from deconvnet.runs import Run
 from deconvnet.training.evaluation import Accuracy, accuracy, scores
 
@@ -120,7 +120,7 @@ def average(
     *,
     ten_crops: bool = True,
     data: str = "",
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Averaging:
     """Evaluate networks and the average of their class probabilities on the same photos.
 
@@ -136,7 +136,7 @@ def average(
         Average the paper's ten crops of each photo, or look at the centre once.
     data : str
         Words for data and split, for record and figure.
-    progress : callable(network, done, total), optional
+    progress : Progress, optional
 
     Returns
     -------
@@ -153,8 +153,7 @@ def average(
     every: list[npt.NDArray[np.float32]] = []
     kept = np.zeros(0, np.int64)
     for network in networks:
-        tell = None if progress is None else partial(progress, network.name)
-        values, kept = scores(network, dataset, indices, ten_crops, tell)
+        values, kept = scores(network, dataset, indices, ten_crops, counter(progress, network.name))
         if not len(kept):
             raise none_readable(dataset.photos.root, len(indices), dataset.skipped)
         every.append(_softmax(values))

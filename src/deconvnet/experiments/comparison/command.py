@@ -44,7 +44,7 @@ def compare(
     from deconvnet.networks import load, names
     from deconvnet.networks.weights import shipped
     from deconvnet.terminal.outputs import check_drawing, check_run
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
 
     check_run(out, COMPARE, overwrite)
     if exclude and data is None:
@@ -56,8 +56,7 @@ def compare(
         found = found.exclude(exclude)
     if threads is not None:
         torch.set_num_threads(threads)
-    with bar() as shown:
-        task = shown.add_task("", total=None, note="")
+    with ProgressBar() as shown:
         result = measure(
             networks,
             found,
@@ -65,7 +64,7 @@ def compare(
             seed=seed,
             rounds=rounds,
             batch=batch,
-            progress=lambda what, done, total: shown.update(task, description=what, completed=done, total=total),
+            progress=shown,
         )
     result.save(out, overwrite=overwrite)
     save_figure(result.plot(), out / "comparison.png")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from deconvnet.filter_statistics.places import listening, places
 from deconvnet.filter_statistics.record import FilterHealth
 from deconvnet.networks import Network, entry
 from deconvnet.networks.layers import convolutions, layer_rows
+from deconvnet.progress import Progress, counter, report
 from deconvnet.runs import Run
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def compare(
     seed: int = 0,
     rounds: int = 15,
     batch: int = 1,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Count, time and look at networks.
 
@@ -105,7 +106,7 @@ def compare(
         Times are taken in turns, one network after the other, so often; a round before does not count.
     batch : int
         Inputs at once.
-    progress : callable(what, done, total), optional
+    progress : Progress, optional
 
     Raises
     ------
@@ -140,7 +141,7 @@ def interleaved_seconds(
     *,
     rounds: int,
     batch: int = 1,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[list[float]]:
     """Wall seconds of forward passes, taken in turns so that other work on the machine meets all networks alike.
 
@@ -168,8 +169,8 @@ def interleaved_seconds(
                 network.module(x)
                 if number:
                     taken.append(time.perf_counter() - start)
-            if progress is not None and number:
-                progress("timing", number, rounds)
+            if number:
+                report(progress, number, rounds, "timing")
     return seconds
 
 
@@ -265,10 +266,8 @@ def _first_layer(network: Network, first: FilterHealth, photos: Sequence[Any]) -
     return found
 
 
-def _photos(
-    photos: Photos, sample: int, seed: int, progress: Callable[[str, int, int], None] | None
-) -> list[npt.NDArray[np.uint8]]:
+def _photos(photos: Photos, sample: int, seed: int, progress: Progress | None) -> list[npt.NDArray[np.uint8]]:
     chosen = [int(i) for i in np.random.default_rng(seed).permutation(len(photos))[:sample]]
-    tell = None if progress is None else (lambda done, total: progress("reading photos", done, total))
+    tell = counter(progress, "reading photos")
     reading = photos.batches(np.asarray, 1, indices=chosen, ahead=8, progress=tell)
     return [photo for batch in reading for photo in batch.views]

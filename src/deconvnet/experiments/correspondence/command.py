@@ -48,13 +48,13 @@ def correspond(
     """Measure whether hiding the same part of photos has the same effect (Table 1, Figure 8)."""
     from deconvnet.data import open_photos
     from deconvnet.errors import UnknownNameError
-    from deconvnet.experiments.correspondence import correspondence, read_parts
+    from deconvnet.experiments.correspondence import correspond, read_parts
     from deconvnet.experiments.correspondence.record import KIND
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.networks.controls import with_shuffled_weights
     from deconvnet.terminal.outputs import check_run
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
 
     check_run(out, KIND, overwrite)
     marked = read_parts(parts)
@@ -66,9 +66,8 @@ def correspond(
     found = load(network, weights)
     if shuffle:
         found = with_shuffled_weights(found)
-    with bar() as shown:
-        task = shown.add_task("masking", total=None, note="")
-        result = correspondence(
+    with ProgressBar("masking") as shown:
+        result = correspond(
             found,
             marked,
             photos,
@@ -79,7 +78,7 @@ def correspond(
             seed=seed,
             together=together,
             batch_size=batch_size,
-            progress=lambda done, total: shown.update(task, completed=done, total=total),
+            progress=shown,
         )
     inputs = {
         "data": str(photos.root.resolve()),

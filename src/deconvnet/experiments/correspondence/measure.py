@@ -8,7 +8,7 @@ regions; 0.069, 0.068, 0.069 against 0.073 in layer 7, where the gap is within o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +27,7 @@ from deconvnet.features.responses import checked_layers, paper_layers, responses
 from deconvnet.geometry import Box
 from deconvnet.networks import Network
 from deconvnet.perturbations.fills import make_fill
+from deconvnet.progress import Progress, report
 from deconvnet.runs.results import RunResult
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Correspondence(CorrespondenceRecord, RunResult):
         return {name: getattr(self, name) for name in names}, given
 
 
-def correspondence(
+def correspond(
     network: Network,
     parts: Sequence[Part],
     photos: Photos | Mapping[str, npt.NDArray[np.uint8]],
@@ -67,7 +68,7 @@ def correspondence(
     seed: int = 0,
     together: bool = False,
     batch_size: int = 32,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Correspondence:
     """Mask parts and random regions, and compare the signs of the features' changes between photos.
 
@@ -95,7 +96,7 @@ def correspondence(
         Pair photos of all folders; else only those of one folder (class).
     batch_size : int
         Pictures a forward pass; a pass serves all layers.
-    progress : callable(done, total), optional
+    progress : Progress, optional
         Counts pictures.
 
     Returns
@@ -267,7 +268,7 @@ class _Measured:
         layers: tuple[str, ...],
         batch_size: int,
         regions: int,
-        progress: Callable[[int, int], None] | None,
+        progress: Progress | None,
     ) -> None:
         self._network, self._layers, self._batch_size, self._regions = network, layers, batch_size, regions
         self._progress = progress
@@ -325,8 +326,7 @@ class _Measured:
         self.seconds += time.perf_counter() - began
         self.pictures += len(batch)
         self.passes += 1
-        if self._progress is not None:
-            self._progress(self.pictures, self.total)
+        report(self._progress, self.pictures, self.total, "masking parts")
         return features
 
 

@@ -48,7 +48,7 @@ def diagnose(
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.terminal.outputs import check_drawing, check_run
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
 
     if len(network) > MOST:
         raise OptionError(f"at most {MOST} networks are diagnosed side by side, not {len(network)}.")
@@ -63,14 +63,10 @@ def diagnose(
     if found is not None and exclude:
         found = found.exclude(exclude)
     records = []
-    with bar() as shown:
-        task = shown.add_task("", total=None, note="")
+    with ProgressBar() as shown:
         for each in networks:
-
-            def tell(what: str, done: int, total: int, name: str = each.name) -> None:
-                shown.update(task, description=f"{name}: {what}", completed=done, total=total)
-
-            records.append(measure(each, found, sample=photos, probe=probe, seed=seed, progress=tell))
+            shown.prefix = f"{each.name}: "
+            records.append(measure(each, found, sample=photos, probe=probe, seed=seed, progress=shown))
     save_diagnoses(records, out, overwrite=overwrite)
     save_figure(diagnosis_figure(records), out / "diagnosis.png")
     for record in records:

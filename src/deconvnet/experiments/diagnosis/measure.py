@@ -6,7 +6,7 @@ Command: ``deconvnet diagnose NETWORK [NETWORK ...] --data FOLDER``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from deconvnet.mining import mine
 from deconvnet.networks import Network
 from deconvnet.networks.layers import layer_rows
 from deconvnet.photo_projections.project import project
+from deconvnet.progress import Progress, counter, report
 from deconvnet.runs import Run, Unit
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def diagnose(
     seed: int = 0,
     batch_size: int = 16,
     drawn: int = 40,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Diagnosis:
     """Measure filters, and with photos maps, strided layers and shifts.
 
@@ -76,7 +77,7 @@ def diagnose(
         Photos a pass.
     drawn : int
         So many maps of the second convolution are projected (Fig. 6 d, e).
-    progress : callable(what, done, total), optional
+    progress : Progress, optional
 
     Returns
     -------
@@ -96,7 +97,6 @@ def diagnose(
             raise OptionError(f"{option} must be at least 1, not {value}.")
     if seed < 0 or drawn < 0:
         raise OptionError(f"seed and drawn must be at least 0, not {seed} and {drawn}.")
-    tell = progress or (lambda _what, _done, _total: None)
     filters = tuple(filter_health(network))
     record = Diagnosis(
         network.name,
@@ -118,7 +118,7 @@ def diagnose(
     )
     if photos is not None:
         record = dataclasses.replace(
-            record, **_on_photos(network, as_photos(photos), sample, probe, seed, batch_size, drawn, tell)
+            record, **_on_photos(network, as_photos(photos), sample, probe, seed, batch_size, drawn, progress)
         )
     return dataclasses.replace(record, findings=findings(record))
 
@@ -161,7 +161,7 @@ def _on_photos(
     seed: int,
     batch_size: int,
     drawn: int,
-    tell: Callable[[str, int, int], None],
+    progress: Progress | None,
 ) -> dict[str, Any]:
     chosen = drawn_sample(photos, sample, seed)
     views: list[npt.NDArray[np.uint8]] = []
@@ -170,9 +170,7 @@ def _on_photos(
     def seen(photo: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         return network.view(photo), photo
 
-    reading = photos.batches(
-        seen, 1, indices=chosen, ahead=8, progress=lambda done, total: tell("reading photos", done, total)
-    )
+    reading = photos.batches(seen, 1, indices=chosen, ahead=8, progress=counter(progress, "reading photos"))
     for batch in reading:
         for view, photo in batch.views:
             views.append(view)
@@ -182,12 +180,12 @@ def _on_photos(
     def batches(count: int, what: str) -> Iterator[Tensor]:
         for begin in range(0, count, batch_size):
             yield network.preprocessing.tensor(views[begin : min(begin + batch_size, count)])
-            tell(what, min(begin + batch_size, count), count)
+            report(progress, min(begin + batch_size, count), count, what)
 
     where = places(network.module, network.preprocessing.tensor(views[:1]))
     maps = activity(network.module, batches(len(views), "watching maps"), where)
     strided = aliasing(network.module, batches(len(whole), "strided layers"))
-    shifts, consistency = shift_changes(network, _counted(whole, tell), where, _strides(network, where))
+    shifts, consistency = shift_changes(network, _counted(whole, progress), where, _strides(network, where))
     layer, channels, pictures = _second_layer(network, views, whole, batch_size, drawn, seed)
     skipped = reading.unreadable
     left_out = f", {len(skipped)} of them unreadable and left out" if skipped else ""
@@ -205,12 +203,10 @@ def _on_photos(
     }
 
 
-def _counted(
-    photos: Sequence[npt.NDArray[np.uint8]], tell: Callable[[str, int, int], None]
-) -> Iterator[npt.NDArray[np.uint8]]:
+def _counted(photos: Sequence[npt.NDArray[np.uint8]], progress: Progress | None) -> Iterator[npt.NDArray[np.uint8]]:
     for done, photo in enumerate(photos, start=1):
         yield photo
-        tell("shifting photos", done, len(photos))
+        report(progress, done, len(photos), "shifting photos")
 
 
 def _strides(network: Network, where: Sequence[Place]) -> dict[str, int]:

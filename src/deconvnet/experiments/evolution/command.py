@@ -55,11 +55,11 @@ def evolve(
 ) -> None:
     """Draw how features develop in training and how fast each layer settles (Figure 4)."""
     from deconvnet.errors import OptionError
-    from deconvnet.experiments.evolution import evolution
+    from deconvnet.experiments.evolution import evolve
     from deconvnet.experiments.evolution.record import KIND
     from deconvnet.figures import save_figure
     from deconvnet.terminal.outputs import check_run
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
     from deconvnet.training.snapshots import find_snapshots, load_snapshots
 
     check_run(out, KIND, overwrite)
@@ -72,9 +72,8 @@ def evolve(
     photos, address, photo_set = _photos(sources[0], data, sample, seed)
     networks = load_snapshots(found, network, **options)
     typer.echo(f"{len(networks)} snapshots of {networks[-1].title}: {found.axis} {', '.join(found.labels)}.")
-    with bar() as shown:
-        task = shown.add_task("searching", total=None, note="")
-        result = evolution(
+    with ProgressBar("searching") as shown:
+        result = evolve(
             networks,
             photos,
             labels=found.labels,
@@ -91,7 +90,7 @@ def evolve(
             unpool=unpool,
             lrn=lrn,
             activations=nonlinearities,
-            progress=lambda done, total: shown.update(task, completed=done, total=total),
+            progress=shown,
         )
     files = {str(each.path.resolve()): net.fingerprint for each, net in zip(found.files, networks, strict=True)}
     run = result.save(out, inputs={"weights_sha256": files, "data": address}, overwrite=overwrite)

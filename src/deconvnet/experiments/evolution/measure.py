@@ -9,7 +9,7 @@ ones only after 40 to 50.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +25,7 @@ from deconvnet.experiments.evolution.search import Search
 from deconvnet.mining.record import LayerTop
 from deconvnet.networks import Network
 from deconvnet.networks.layers import check_layers, convolutions
+from deconvnet.progress import Progress, counter
 from deconvnet.runs import Unit
 from deconvnet.runs.results import RunResult
 from deconvnet.training.snapshots import alike
@@ -60,7 +61,7 @@ class Evolution(EvolutionRecord, RunResult):
         return settings, given
 
 
-def evolution(
+def evolve(
     snapshots: Sequence[Network],
     photos: PhotosLike,
     *,
@@ -74,7 +75,7 @@ def evolution(
     batch_size: int = 32,
     threads: int = 2,
     photo_set: str = "photos",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     **settings: Any,
 ) -> Evolution:
     """Follow feature maps through the snapshots of a training.
@@ -107,7 +108,7 @@ def evolution(
         Threads that decode photos while the networks work.
     photo_set : str
         What to call the photos.
-    progress : callable(done, total), optional
+    progress : Progress, optional
         Counts photos.
     **settings
         ``rule``, ``unpool``, ``lrn``, ``activations`` of :func:`deconvnet.projection.project`.
@@ -145,7 +146,7 @@ def evolution(
     chosen = _layers(last, layers, wanted)
     photos = as_photos(photos)
     search = Search(networks, chosen, photos, batch_size, threads)
-    tops = search.run(progress)
+    tops = search.run(counter(progress, "searching photos"))
     maps_of = _Maps(wanted, maps, compare, np.random.default_rng(seed))
     shown = {layer: maps_of.choose(layer, tops[-1][layer]) for layer in chosen}
     draughtsman = SnapshotProjector(networks, search.view, settings)

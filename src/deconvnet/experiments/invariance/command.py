@@ -44,13 +44,13 @@ def invariance(
 ) -> None:
     """Measure how features change as photos are moved, enlarged and turned (Figure 5)."""
     from deconvnet.experiments.invariance import PAPER
-    from deconvnet.experiments.invariance import invariance as measure
+    from deconvnet.experiments.invariance import measure_invariance as measure
     from deconvnet.experiments.invariance.record import KIND
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.networks.controls import with_shuffled_weights
     from deconvnet.terminal.outputs import check_run
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
 
     check_run(out, KIND, overwrite)
     pixels, names = _read(photo, data)
@@ -58,14 +58,13 @@ def invariance(
     if shuffle:
         found = with_shuffled_weights(found)
     options: dict[str, Any] = {"layers": layer, "labels": label, "fill": fill, "batch_size": batch_size}
-    with bar() as shown:
-        task = shown.add_task("transforming", total=None, note="")
+    with ProgressBar("transforming") as shown:
         result = measure(
             found,
             pixels,
             names=names,
             transformations=transform or PAPER,
-            progress=lambda done, total: shown.update(task, completed=done, total=total),
+            progress=shown,
             **options,
         )
     place = {"data": str(data.resolve())} if data else {}

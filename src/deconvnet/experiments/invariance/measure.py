@@ -8,7 +8,7 @@ and quasi-linearly for translation and scale; the output is stable to these, and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +23,7 @@ from deconvnet.features.responses import checked_layers, paper_layers, responses
 from deconvnet.networks import Network
 from deconvnet.networks.classes import class_index
 from deconvnet.networks.preprocessing import Photo
+from deconvnet.progress import Progress, report
 from deconvnet.runs.results import RunResult
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Invariance(InvarianceRecord, RunResult):
         return settings, given
 
 
-def invariance(
+def measure_invariance(
     network: Network,
     photos: Sequence[Photo],
     *,
@@ -61,7 +62,7 @@ def invariance(
     labels: Sequence[str | None] | str | None = None,
     fill: str = "mean",
     batch_size: int = 32,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Invariance:
     """Measure how far features and the class's probability move as photos are transformed.
 
@@ -83,7 +84,7 @@ def invariance(
         What lies beyond a photo; see :class:`deconvnet.experiments.invariance.transformations.TransformablePhoto`.
     batch_size : int
         Pictures a forward pass; a pass serves all layers and the probabilities.
-    progress : callable(done, total), optional
+    progress : Progress, optional
         Counts pictures.
 
     Returns
@@ -120,8 +121,7 @@ def invariance(
     rows: list[_Photo] = []
     for photo, name, label in zip(photos, names, given, strict=True):
         rows.append(measured.photo(TransformablePhoto(network, photo, fill), kinds, name, label))
-        if progress is not None:
-            progress(measured.pictures, total)
+        report(progress, measured.pictures, total, "transforming photos")
     _refuse_constant(layers, rows)
     courses = tuple(_course(kind, number, rows) for number, kind in enumerate(kinds))
     return Invariance(

@@ -1,4 +1,5 @@
 from .measure import LookPhoto as LookPhoto
+from .measure import LookReport as LookReport
 from .measure import LookResult as LookResult
 from .measure import Skip as Skip
 from .measure import look as look

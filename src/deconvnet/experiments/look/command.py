@@ -39,14 +39,16 @@ def look(
         raise OptionError(f"the photos {photos} lie in the run's own folder {out}: give another --out.")
     typer.echo("loading ...")
     from deconvnet.experiments.look import write_look_page
-    from deconvnet.experiments.look.measure import LookResult
+    from deconvnet.experiments.look.measure import LookReport
     from deconvnet.experiments.look.measure import look as look_at
     from deconvnet.networks import load
+    from deconvnet.progress import only
 
     found = load(network, weights)
     typer.echo(f"{found.title}: {found.parameters:,} parameters, {len(found.classes)} classes")
 
-    def tell(result: LookResult) -> None:
+    def tell(report: LookReport) -> None:
+        result = report.result
         said = ", ".join(f"{name} {value:.0%}" for name, value in result.predictions[:3])
         firsts: dict[str, str] = {}
         for unit in result.units:
@@ -55,7 +57,9 @@ def look(
         typer.echo(f"{'':20} strongest: {'  '.join(firsts.values()) or 'no map is active'}")
 
     shown = _photos(photos, limit)
-    run = look_at(found, shown, out, top=top, activations=nonlinearities, overwrite=True, progress=tell)
+    run = look_at(
+        found, shown, out, top=top, activations=nonlinearities, overwrite=True, progress=only(LookReport, tell)
+    )
     skipped = run.json("look")["skipped"]
     if skipped:
         typer.echo(f"photos that could not be read and were left out: {len(skipped)}")

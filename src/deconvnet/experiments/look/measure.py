@@ -1,11 +1,11 @@
 """A first look into a network: what it says of each photo, and the strongest maps of each layer, projected.
 
-Command: ``deconvnet demo`` (sample photos) or ``deconvnet demo --photos FOLDER``; about a second a photo.
+Command: ``deconvnet look`` (sample photos) or ``deconvnet look --photos FOLDER``; about a second a photo.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from deconvnet.figures import display, display_scale, filters_image
 from deconvnet.networks import Network
 from deconvnet.networks.layers import check_layers, convolutions, layer_rows
 from deconvnet.photo_projections.project import prepare
+from deconvnet.progress import Progress, ProgressReport
 from deconvnet.projection import Projections
 from deconvnet.runs import Run, Unit
 
@@ -72,6 +73,19 @@ class _Record:
     skipped: list[dict[str, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LookReport(ProgressReport):
+    """How many photos have been looked at.
+
+    Attributes
+    ----------
+    result : LookResult
+        What was seen in the latest.
+    """
+
+    result: LookResult
+
+
 def look(
     network: Network,
     photos: Iterable[LookPhoto | Skip],
@@ -84,7 +98,7 @@ def look(
     lrn: str = "identity",
     activations: str = "refuse",
     overwrite: bool = False,
-    progress: Callable[[LookResult], None] | None = None,
+    progress: Progress | None = None,
 ) -> Run:
     """Look at photos through a network and write a run for the report.
 
@@ -103,8 +117,8 @@ def look(
         Settings of the deconvnet; see :func:`deconvnet.projection.project`.
     overwrite : bool
         Replace an earlier run of this kind in ``out``, once a first photo has been read and seen.
-    progress : callable(LookResult), optional
-        Called after each photo.
+    progress : Progress, optional
+        Called with a :class:`LookReport` after each photo.
 
     Returns
     -------
@@ -141,7 +155,7 @@ def look(
             run = Run.create(out, "look", settings, inputs, overwrite=overwrite)
         record.photos.append(_save_photo(run, result, layers, fields, len(record.photos)))
         if progress is not None:
-            progress(result)
+            progress(LookReport(len(record.photos), None, photo.name, result=result))
     if run is None:
         named = "; ".join(f"{s['name']}: {s['why']}" for s in record.skipped[:3]) or "there was none"
         raise DataError(f"no photo could be read ({named}): give at least one photo that a viewer opens.")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deconvnet.progress import ProgressReport
 from deconvnet.terminal import options, panels
 
 if TYPE_CHECKING:
-    from deconvnet.experiments.occlusion import Occlusion, Step
+    from deconvnet.experiments.occlusion import Occlusion
     from deconvnet.experiments.occlusion.faithfulness_record import Faithfulness
-    from deconvnet.experiments.occlusion.record import OccludedPhoto
+    from deconvnet.experiments.occlusion.record import OccludedPhoto, OcclusionMap
     from deconvnet.networks import Network
 
 
@@ -66,13 +68,14 @@ def occlude(
     from deconvnet.data import read_photo
     from deconvnet.errors import OptionError
     from deconvnet.experiments import occlusion
+    from deconvnet.experiments.occlusion import OcclusionReport
     from deconvnet.experiments.occlusion.faithfulness_figure import faithfulness_curves
     from deconvnet.experiments.occlusion.faithfulness_record import save_faithfulness
     from deconvnet.experiments.occlusion.record import KIND, SCORES, save_occlusion
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.runs import Run, places
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
 
     if score not in SCORES:
         raise OptionError(f"--score is {' or '.join(SCORES)}, not {score!r}.")
@@ -93,13 +96,14 @@ def occlude(
             notes = {} if weights == "shipped" else {"places": places(folder, weights=str(Path(weights).resolve()))}
             record = Run.create(folder, KIND, {**settings, "score": score}, inputs, notes=notes, overwrite=overwrite)
 
-    with bar() as shown:
-        task = shown.add_task("covering", total=None, note="")
+    with ProgressBar("covering") as shown:
+        note = ""
 
-        def told(step: Step) -> None:
-            shown.update(task, description=f"{step.photo}, {step.fill}", completed=step.done, total=step.total)
-            if step.map is not None:
-                shown.update(task, note=_so_far(step))
+        def tell(report: ProgressReport) -> None:
+            nonlocal note
+            if isinstance(report, OcclusionReport) and report.map is not None:
+                note = _so_far(report.map)
+            shown(replace(report, note=note))
 
         result = occlusion.occlude(
             found,
@@ -116,7 +120,7 @@ def occlude(
             data=data,
             memory=memory << 20,
             ready=ready,
-            progress=told,
+            progress=tell,
         )
     if record is not None:
         save_occlusion(record, result.photos)
@@ -170,9 +174,7 @@ def _places(out: Path, photos: list[Path]) -> tuple[Path, Path, Path | None]:
     return out / "occlusion.png", out / "faithfulness.png", out
 
 
-def _so_far(step: Step) -> str:
-    found = step.map
-    assert found is not None
+def _so_far(found: OcclusionMap) -> str:
     label = found.predicted
     lowest = float(found.score(label).min())
     every = "all positions" if found.step == 1 else f"every {found.step}. position"
@@ -215,22 +217,21 @@ def _tell(photo: OccludedPhoto) -> None:
 
 
 def _faithfulness(network: Network, result: Occlusion, steps: int, seeds: int) -> list[Faithfulness]:
-    from deconvnet.experiments.occlusion import faithfulness
-    from deconvnet.terminal.progress import bar
+    from deconvnet.experiments.occlusion import measure_faithfulness
+    from deconvnet.terminal.progress import ProgressBar
 
     measured = []
-    with bar() as shown:
+    with ProgressBar() as shown:
         for photo in result.photos:
             for found in photo.maps:
-                task = shown.add_task(f"{photo.name}, {found.fill.name}: curves", total=None, note="")
-                one = faithfulness(
+                one = measure_faithfulness(
                     network,
                     found,
                     photo.label,
                     photo=photo.name,
                     steps=steps,
                     seeds=seeds,
-                    progress=lambda done, total, task=task: shown.update(task, completed=done, total=total),
+                    progress=shown,
                 )
                 measured.append(one)
     for one in measured:

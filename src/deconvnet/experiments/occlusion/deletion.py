@@ -7,8 +7,6 @@ than orders that know nothing of the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -19,12 +17,13 @@ from deconvnet.experiments.occlusion.faithfulness_record import ORDERS, Faithful
 from deconvnet.experiments.occlusion.record import OcclusionMap
 from deconvnet.networks import Network
 from deconvnet.perturbations.fills import make_fill
+from deconvnet.progress import Progress, report
 
 _BATCH = 16
 
 
 @torch.no_grad()
-def faithfulness(
+def measure_faithfulness(
     network: Network,
     found: OcclusionMap,
     label: int,
@@ -32,7 +31,7 @@ def faithfulness(
     photo: str = "photo",
     steps: int = 32,
     seeds: int = 5,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Faithfulness:
     """Deletion and insertion curves of a map, beside orders that know nothing of the network.
 
@@ -51,7 +50,7 @@ def faithfulness(
         How often the share of pixels grows, from none to all.
     seeds : int
         Runs of each random order.
-    progress : callable(done, total), optional
+    progress : Progress, optional
         Forward passes.
 
     Returns
@@ -72,7 +71,7 @@ def faithfulness(
     _, fill = make_fill(network, found.view, found.fill.name, found.grid.size)
     image = network.preprocessing.tensor([found.view])[0]
     rows = [(order, i) for order in ORDERS for i in range(len(orders[order]))]
-    done, total = 0, 2 * len(rows) * (steps - 1) + 2
+    done, total, what = 0, 2 * len(rows) * (steps - 1) + 2, f"{photo}, {found.fill.name}: curves"
     ends = _probabilities(network, torch.stack([image, fill]), label)  # all curves share their ends
     curves = []
     for start, end, first, last in ((image, fill, *ends), (fill, image, *reversed(ends))):
@@ -86,11 +85,9 @@ def faithfulness(
                     network, _mixed(start, end, orders[order][i], [s / steps for s in shares]), label
                 )
                 done += len(shares)
-                if progress is not None:
-                    progress(done, total)
+                report(progress, done, total, what)
         curves.append(values)
-    if progress is not None:
-        progress(total, total)
+    report(progress, total, total, what)
     shares = np.linspace(0, 1, steps + 1)
     return Faithfulness(photo, found.classes[label], found.fill.about, shares, *curves)
 

@@ -37,6 +37,7 @@ from deconvnet.networks.layers import check_layers, convolutions
 from deconvnet.networks.preprocessing import Photo
 from deconvnet.perturbations.fills import make_fill
 from deconvnet.photo_projections.project import project
+from deconvnet.progress import Progress, ProgressReport
 from deconvnet.reopening import reopen
 from deconvnet.runs import Run, Unit
 from deconvnet.runs.results import NotebookFigure
@@ -51,24 +52,20 @@ _COARSE = 4  # the first map has about so many positions down and across
 _OTHERS = 3  # projections from other photos, Fig. 7(c)
 
 
-@dataclass(frozen=True)
-class Step:
-    """How far occlusion has come.
+@dataclass(frozen=True, kw_only=True)
+class OcclusionReport(ProgressReport):
+    """How far occlusion has come: positions, over all photos and fills.
 
     Attributes
     ----------
     photo, fill : str
         Which photo is covered, by what.
-    done, total : int
-        Positions, over all photos and fills.
     map : OcclusionMap or None
         Once a coarser or the final map is complete, that map.
     """
 
     photo: str
     fill: str
-    done: int
-    total: int
     map: OcclusionMap | None = None
 
 
@@ -249,7 +246,7 @@ def occlude(
     data: Path | str | None = None,
     memory: int = 2 << 30,
     ready: Callable[[Mapping[str, Any], Mapping[str, Any]], None] | None = None,
-    progress: Callable[[Step], None] | None = None,
+    progress: Progress | None = None,
 ) -> Occlusion:
     """Cover each part of photos in turn and record what the network says: Figure 7.
 
@@ -280,7 +277,8 @@ def occlude(
         Bytes that activations may take.
     ready : callable(settings, inputs), optional
         Called when everything was checked, before the work starts.
-    progress : callable(Step), optional
+    progress : Progress, optional
+        Called with each :class:`OcclusionReport`.
 
     Returns
     -------
@@ -351,10 +349,11 @@ def occlude(
                 before = done
 
                 def told(here: int, _all: int, name: str = name, fill: str = fill, before: int = before) -> None:
-                    progress(Step(name, fill, before + here, total))
+                    progress(OcclusionReport(before + here, total, f"{name}, {fill}", photo=name, fill=fill))
 
                 for latest in occluder.steps(grid, fill, told):
-                    progress(Step(name, fill, before + len(latest.grid), total, latest))
+                    done_now = before + len(latest.grid)
+                    progress(OcclusionReport(done_now, total, f"{name}, {fill}", photo=name, fill=fill, map=latest))
             assert latest is not None
             maps.append(latest)
             done += len(grid)

@@ -1,3 +1,3 @@
 from .figure import sanity_figure as sanity_figure
 from .measure import Sanity as Sanity
-from .measure import sanity as sanity
+from .measure import check_sanity as check_sanity

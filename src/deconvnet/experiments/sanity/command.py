@@ -36,11 +36,11 @@ def sanity(
     """Test whether projections depend on the weights, the map and the photo."""
     from deconvnet.data import read_photo, sample_photos
     from deconvnet.experiments.sanity.measure import KIND
-    from deconvnet.experiments.sanity.measure import sanity as check
+    from deconvnet.experiments.sanity.measure import check_sanity as check
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.terminal.outputs import check_drawing, check_run
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
 
     check_drawing()
     check_run(out, KIND, overwrite)
@@ -50,8 +50,7 @@ def sanity(
     else:
         samples = [sample for sample in sample_photos() if sample.name in ("astronaut", "chelsea", "coffee")]
         names, pixels = [sample.name for sample in samples], [sample.pixels for sample in samples]
-    with bar() as shown:
-        task = shown.add_task("projecting", total=None, note="")
+    with ProgressBar("projecting") as shown:
         result = check(
             found,
             pixels,
@@ -63,7 +62,7 @@ def sanity(
             unpool=unpool,
             lrn=lrn,
             activations=nonlinearities,
-            progress=lambda done, total: shown.update(task, completed=done, total=total),
+            progress=shown,
         )
     run = result.save(out, overwrite=overwrite)
     save_figure(result.plot(), run.path / "sanity.png")

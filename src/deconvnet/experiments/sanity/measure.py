@@ -43,6 +43,7 @@ from deconvnet.networks import Network
 from deconvnet.networks.layers import check_layers
 from deconvnet.networks.preprocessing import Photo
 from deconvnet.photo_projections.project import strongest_units
+from deconvnet.progress import Progress, report
 from deconvnet.projection import RULES as KNOWN_RULES
 from deconvnet.projection import Projections, project
 from deconvnet.runs import Run, Unit
@@ -210,7 +211,7 @@ class Sanity(NotebookFigure):
         )
 
 
-def sanity(
+def check_sanity(
     network: Network,
     photos: Sequence[Photo] | Photo,
     *,
@@ -223,7 +224,7 @@ def sanity(
     unpool: str = "sum",
     lrn: str = "identity",
     activations: str = "refuse",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Sanity:
     """Compare projections with those of partly random networks, of other maps and in other photos.
 
@@ -248,7 +249,7 @@ def sanity(
         Decides the random weights, the other maps and the noise.
     unpool, lrn, activations : str
         As for :func:`deconvnet.projection.project`.
-    progress : callable(done, total), optional
+    progress : Progress, optional
 
     Returns
     -------
@@ -323,7 +324,7 @@ class _Tests:
         groups: list[list[str]],
         generator: torch.Generator,
         options: dict[str, Any],
-        progress: Callable[[int, int], None] | None,
+        progress: Progress | None,
         rules: int,
     ) -> None:
         self.module = copy.deepcopy(module)
@@ -372,8 +373,7 @@ class _Tests:
             self.module, pixels, units, photos=photos, rule=rule, seed="one", inactive="project", **self.options
         )
         self.done += 1
-        if self.progress is not None:
-            self.progress(self.done, self.total)
+        report(self.progress, self.done, self.total, "projecting")
         return drawn
 
     @torch.no_grad()

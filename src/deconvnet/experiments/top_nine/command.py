@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deconvnet.progress import Progress, ProgressReport
 from deconvnet.terminal import options, panels
 
 if TYPE_CHECKING:
@@ -43,10 +46,10 @@ def mine(
     """
     from deconvnet.data import open_photos
     from deconvnet.errors import OptionError
-    from deconvnet.experiments.top_nine import mine_photos
+    from deconvnet.experiments.top_nine import mine
     from deconvnet.experiments.top_nine.shards import Worker
     from deconvnet.networks import load
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
 
     if resume and overwrite:
         raise OptionError("a run cannot be both overwritten and resumed: choose --overwrite or --resume.")
@@ -57,11 +60,9 @@ def mine(
     if found.card.get("title", "").endswith("random weights") and worker.rank == 0:
         typer.echo(f"{found.title}: the strongest photos of such maps show what chance does.")
     photos = open_photos(data)
-    with bar() as shown:
-        part = f" {worker.rank + 1}/{worker.count}" if worker.count > 1 else ""
-        task = shown.add_task(f"mining{part}", total=len(photos), note="")
-        pace = _Pace()
-        run = mine_photos(
+    part = f"{worker.rank + 1}/{worker.count} " if worker.count > 1 else ""
+    with ProgressBar("mining", part) as shown:
+        run = mine(
             found,
             photos,
             out,
@@ -76,7 +77,7 @@ def mine(
             overwrite=overwrite,
             resume=resume,
             worker=worker,
-            progress=lambda done, total: shown.update(task, completed=done, total=total, note=pace.note(done)),
+            progress=_Pace(shown, "photos"),
         )
     if not run.finished:
         _tell_unfinished(run, worker.rank)
@@ -85,20 +86,19 @@ def mine(
 
 
 class _Pace:
-    """Photos, or other things, a second in this session."""
+    """Reports with a note on the photos, or other things, a second in this session."""
 
-    def __init__(self, what: str = "photos") -> None:
-        self._what = what
+    def __init__(self, tell: Progress, what: str) -> None:
+        self._tell, self._what = tell, what
         self._first: tuple[float, int] | None = None
 
-    def note(self, done: int) -> str:
-        import time
-
+    def __call__(self, report: ProgressReport) -> None:
         now = time.monotonic()
         if self._first is None:
-            self._first = now, done
+            self._first = now, report.done
         began, before = self._first
-        return f"{(done - before) / (now - began):.1f} {self._what}/s" if now > began else ""
+        note = f"{(report.done - before) / (now - began):.1f} {self._what}/s" if now > began else ""
+        self._tell(replace(report, note=note))
 
 
 def _tell_unfinished(run: Run, rank: int) -> None:
@@ -177,7 +177,7 @@ def top(
     from deconvnet.experiments.top_nine import KIND
     from deconvnet.runs import Run
     from deconvnet.terminal.outputs import check_picture
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
 
     opened = Run.open(run, KIND)
     settings = {"rule": rule, "unpool": unpool, "lrn": lrn, "activations": nonlinearities}
@@ -191,12 +191,11 @@ def top(
         raise OptionError(f"name a layer to draw ({known}), or --all for tiles of every map.")
     path = out or run / f"{layer}{'-ordinary' if ordinary else ''}.png"
     check_picture(path)
-    from deconvnet.experiments.top_nine import top_figure
+    from deconvnet.experiments.top_nine import draw_top_nine
     from deconvnet.figures import save_figure
 
-    with bar() as shown:
-        task = shown.add_task(f"projecting {layer}", total=len(map) if map else maps, note="")
-        figure = top_figure(
+    with ProgressBar(f"projecting {layer}") as shown:
+        figure = draw_top_nine(
             opened,
             layer,
             channels=map,
@@ -204,7 +203,7 @@ def top(
             seed=seed,
             ordinary=ordinary,
             data=data,
-            progress=lambda done, total: shown.update(task, completed=done, total=total),
+            progress=shown,
             **settings,
         )
     save_figure(figure, path)
@@ -213,16 +212,14 @@ def top(
 
 def _every(run: Run, layers: list[str] | None, data: Path | None, settings: dict[str, str]) -> None:
     from deconvnet.experiments.top_nine import write_tiles
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
 
-    with bar() as shown:
-        task = shown.add_task("drawing maps", total=None, note="")
-        pace = _Pace("maps")
+    with ProgressBar("drawing maps") as shown:
         tiles = write_tiles(
             run,
             layers,
             data=data,
-            progress=lambda done, total: shown.update(task, completed=done, total=total, note=pace.note(done)),
+            progress=_Pace(shown, "maps"),
             **settings,  # pyright: ignore[reportArgumentType]
         )
     count = sum(len(tiles.layers[layer]["drawn"]) for layer in layers or tiles.layers)

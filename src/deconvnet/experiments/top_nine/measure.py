@@ -11,26 +11,46 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deconvnet.data import PhotoBatches, Photos, PhotosLike, as_photos
 from deconvnet.errors import OptionError, RunError, WeightsError
 from deconvnet.experiments.top_nine import shards
+from deconvnet.experiments.top_nine.memory import mine_in_memory
 from deconvnet.experiments.top_nine.shards import State, Worker
-from deconvnet.mining import Miner, merge
+from deconvnet.mining import Miner, TopActivations, merge
 from deconvnet.mining.record import SCORES
 from deconvnet.networks import Network, load
 from deconvnet.networks.layers import check_layers, convolutions
+from deconvnet.progress import Progress, report
 from deconvnet.runs import Run, places
 
 KIND = "mine"
 Seconds = defaultdict[str, float]
 
 
-def mine_photos(
+@overload
+def mine(
+    network: Network | nn.Module,
+    photos: PhotosLike | Tensor,
+    out: None = None,
+    *,
+    layers: Sequence[str] | None = None,
+    k: int = 9,
+    score: str = "max",
+    batch_size: int = 16,
+    seed: int = 0,
+    threads: int = 2,
+    progress: Progress | None = None,
+) -> TopActivations: ...
+
+
+@overload
+def mine(
     network: Network,
     photos: PhotosLike,
     out: Path | str,
@@ -46,23 +66,45 @@ def mine_photos(
     overwrite: bool = False,
     resume: bool = False,
     worker: Worker | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Run:
-    """Find the strongest activations of every feature map over photos and write a run.
+    progress: Progress | None = None,
+) -> Run: ...
 
-    The photos are cut into batches on a fixed grid. A run that was killed at any moment and resumed, or divided among
-    several processes, gives bit for bit what one uninterrupted process gives (on one kind of machine, and as far as the
-    network's arithmetic does not depend on the number of threads).
+
+def mine(
+    network: Network | nn.Module,
+    photos: PhotosLike | Tensor,
+    out: Path | str | None = None,
+    *,
+    layers: Sequence[str] | None = None,
+    k: int = 9,
+    score: str = "max",
+    batch_size: int = 16,
+    weights: str = "shipped",
+    seed: int = 0,
+    threads: int = 2,
+    state_every: int = 10_000,
+    overwrite: bool = False,
+    resume: bool = False,
+    worker: Worker | None = None,
+    progress: Progress | None = None,
+) -> Run | TopActivations:
+    """Find the strongest activations of every feature map over photos.
+
+    With ``out`` a run is written. The photos are cut into batches on a fixed grid: a run that was killed at any moment
+    and resumed, or divided among several processes, gives bit for bit what one uninterrupted process gives (on one kind
+    of machine, and as far as the network's arithmetic does not depend on the number of threads).
 
     Parameters
     ----------
-    network : Network
-    photos : photos
-        A folder or an archive, or what :func:`deconvnet.open_photos` returns: the run finds its photos again by it.
-    out : path
-        Folder of the run; one that all processes see.
+    network : Network or nn.Module
+        A run needs a network.
+    photos : photos, or Tensor
+        A folder or an archive, what :func:`deconvnet.open_photos` returns, or pictures; a run needs one that it can
+        find again. Without ``out`` also float inputs (N, C, H, W), which a module takes too.
+    out : path, optional
+        Folder of the run; one that all processes see. Nothing is written unless given.
     layers : sequence of str, optional
-        Layers to mine; all convolutional ones unless given.
+        Layers to mine; all convolutional ones of a network unless given.
     k : int
         Photos to keep for each map.
     score : {"max", "sum", "mean"}
@@ -71,7 +113,7 @@ def mine_photos(
         Photos a pass.
     weights : str
         Where the network's weights lie, as :func:`deconvnet.load` takes it: the run records it, because
-        :func:`top_figure` loads the network again.
+        :func:`draw_top_nine` loads the network again.
     seed : int
         Of the random photos that stand beside the strongest.
     threads : int
@@ -84,19 +126,22 @@ def mine_photos(
         Go on with the run in ``out``, if it was begun with the same weights, photos and settings.
     worker : Worker, optional
         Which of several processes this is; a single one unless given.
-    progress : callable(done, total), optional
-        Photos of this process's share, those of an earlier session included.
+    progress : Progress, optional
+        Called with the photos that are done, of this process's share, those of an earlier session included.
 
     Returns
     -------
+    TopActivations
+        Without ``out``. Photos that cannot be read are left out.
     Run
-        With ``top.safetensors`` (see `TopActivations`), ``photos.json`` and ``timing.json``. Not finished yet if other
-        processes still work on their shards; the last one finishes it.
+        With ``out``; it holds ``top.safetensors`` (see `TopActivations`), ``photos.json`` and ``timing.json``. It is
+        not finished yet if other processes still work on their shards; the last one finishes it.
 
     Raises
     ------
     UnknownNameError, OptionError
-        If a layer does not exist, or an option is outside its range.
+        If a layer does not exist, or an option is outside its range; if a run is asked for of anything but a network
+        and ``Photos``.
     WeightsError
         If ``weights`` are not those of ``network``.
     DataError
@@ -104,19 +149,33 @@ def mine_photos(
     RunError
         If ``out`` holds something else, or a run of other inputs; if the disk is full.
     """
+    if isinstance(network, Network):
+        layers = convolutions(network) if layers is None else list(dict.fromkeys(layers))
+        check_layers(network, layers)
+    elif layers is None:
+        raise OptionError("name the layers of a module with layers=: only a network knows its own.")
+    if out is None:
+        _check_numbers(k=k, batch_size=batch_size, threads=threads)
+        _check_score(score, seed)
+        return mine_in_memory(
+            network,
+            photos,
+            list(layers),
+            k=k,
+            score=score,
+            batch_size=batch_size,
+            seed=seed,
+            threads=threads,
+            progress=progress,
+        )
+    if not isinstance(network, Network) or isinstance(photos, Tensor):
+        raise OptionError("a run names its network and its photos: give a Network and what open_photos returns.")
     photos = as_photos(photos)
     if not photos.address:
         raise OptionError("photos at hand cannot be found again by a run: give a folder or an archive of them.")
     worker = worker or Worker()
-    layers = list(dict.fromkeys(layers)) if layers is not None else convolutions(network)
-    check_layers(network, layers)
-    for option, value in {"k": k, "batch_size": batch_size, "threads": threads, "state_every": state_every}.items():
-        if value < 1:
-            raise OptionError(f"{option} must be at least 1, not {value}.")
-    if score not in SCORES:
-        raise OptionError(f"score is one of {', '.join(SCORES)}, not {score!r}.")
-    if seed < 0:
-        raise OptionError(f"seed must be at least 0, not {seed}.")
+    _check_numbers(k=k, batch_size=batch_size, threads=threads, state_every=state_every)
+    _check_score(score, seed)
     if Path(photos.address).resolve().is_relative_to(Path(out).resolve()):
         raise OptionError(f"the photos lie in the run's own folder {out}: give the run another.")
     if worker.alone and overwrite:
@@ -125,7 +184,20 @@ def mine_photos(
     _check_weights(network, weights)
     if worker.rank == 0:
         _check_readable(photos)
-    work = _Work(network, photos, layers, k, score, batch_size, seed, threads, state_every)
+    work = _Work(network, photos, list(layers), k, score, batch_size, seed, threads, state_every)
+    return _mine_into(out, work, weights, worker, overwrite, resume, progress)
+
+
+def _mine_into(
+    out: Path | str,
+    work: _Work,
+    weights: str,
+    worker: Worker,
+    overwrite: bool,
+    resume: bool,
+    progress: Progress | None,
+) -> Run:
+    """Do one process's share of a run that is checked."""
     run = shards.create_together(worker, lambda: _create(out, work, weights, worker, overwrite, resume))
     if run.finished:
         return run
@@ -133,11 +205,24 @@ def mine_photos(
     if worker.alone and worker.count != count:
         raise OptionError(f"{out} is divided into {count} shards, not {worker.count}: write for example 1/{count}.")
     again = resume or worker.restarted
-    mine = [worker.rank] if worker.alone else list(range(worker.rank, count, worker.count))
+    share = [worker.rank] if worker.alone else list(range(worker.rank, count, worker.count))
     if worker.alone and not again and run.has(shards.name(worker.rank, count)):
         raise RunError(f"shard {worker.rank + 1}/{count} of {out} was begun already: add --resume to go on with it.")
-    _Shift(work, run, mine, count, again, progress).work()
-    return _finish(run, photos, count)
+    _Shift(work, run, share, count, again, progress).work()
+    return _finish(run, work.photos, count)
+
+
+def _check_numbers(**numbers: int) -> None:
+    for option, value in numbers.items():
+        if value < 1:
+            raise OptionError(f"{option} must be at least 1, not {value}.")
+
+
+def _check_score(score: str, seed: int) -> None:
+    if score not in SCORES:
+        raise OptionError(f"score is one of {', '.join(SCORES)}, not {score!r}.")
+    if seed < 0:
+        raise OptionError(f"seed must be at least 0, not {seed}.")
 
 
 @dataclass(frozen=True)
@@ -218,7 +303,7 @@ class _Shift:
     mine: list[int]
     count: int
     again: bool
-    progress: Callable[[int, int], None] | None
+    progress: Progress | None
 
     def work(self) -> None:
         ranges = shards.shares(self.task.batches, self.count)
@@ -232,8 +317,7 @@ class _Shift:
             done += share
 
     def _tell(self, done: int, total: int) -> None:
-        if self.progress is not None:
-            self.progress(done, total)
+        report(self.progress, done, total, "mining")
 
     def _shard(self, shard: int, batches: range, state: State, tell: Callable[[int], None]) -> None:
         task, labels = self.task, self.task.photos.labels

@@ -5,7 +5,7 @@ Commands: ``deconvnet mine NETWORK --data FOLDER --out RUN``, then ``deconvnet t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,12 @@ from deconvnet.data import Photos
 from deconvnet.errors import OptionError, RunError
 from deconvnet.experiments.top_nine.figure import TopBlock, top_grid
 from deconvnet.experiments.top_nine.measure import KIND as KIND
-from deconvnet.experiments.top_nine.measure import mine_photos as mine_photos
 from deconvnet.experiments.top_nine.tiles import write_tiles as write_tiles
 from deconvnet.experiments.top_nine.tiles_record import Tiles, tile_name
 from deconvnet.mining.record import LayerTop, TopActivations
 from deconvnet.networks import Network
 from deconvnet.photo_projections.project import project
+from deconvnet.progress import Progress, report
 from deconvnet.reopening import PhotosGone, reopen
 from deconvnet.runs import Run, Unit
 
@@ -32,7 +32,7 @@ _DECILES = tuple(tenth / 10 for tenth in range(1, 10))
 _NOTHING = 236  # grey level of a dead map's block
 
 
-def top_figure(
+def draw_top_nine(
     run: Run,
     layer: str,
     *,
@@ -45,7 +45,7 @@ def top_figure(
     activations: str = "refuse",
     ordinary: bool = False,
     data: Path | str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Figure:
     """Draw Figure 2 for one layer of a mining run.
 
@@ -54,7 +54,7 @@ def top_figure(
     Parameters
     ----------
     run : Run
-        What :func:`mine_photos` wrote.
+        What :func:`mine` wrote.
     layer : str
         One of its layers.
     channels : sequence of int, optional
@@ -69,7 +69,7 @@ def top_figure(
         that activate it, one photo each, drawn at random (see :class:`deconvnet.mining.histogram.LayerSpread`).
     data : path, optional
         Where the photos lie now, if they moved.
-    progress : callable(done, total), optional
+    progress : Progress, optional
 
     Returns
     -------
@@ -113,8 +113,7 @@ def top_figure(
         else:
             drawn = _sampled(found, channel) if ordinary else _strongest(found, channel)
             blocks.append(_block(network, photos, found, layer, channel, drawn, settings, run.inputs["classes"]))
-        if progress is not None:
-            progress(done, len(channels))
+        report(progress, done, len(channels), f"projecting {layer}")
     dead = len(found.dead)
     if ordinary:
         note = (

@@ -6,7 +6,7 @@ run then shows itself without photos, weights or torch: see docs/run-format.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from deconvnet.figures.patches import cut_patch
 from deconvnet.figures.tiles import shrink, tile
 from deconvnet.mining.record import LayerTop, TopActivations
 from deconvnet.networks import Network
+from deconvnet.progress import Progress, report
 from deconvnet.projection import Projections
 from deconvnet.projection import project as project_tensor
 from deconvnet.reopening import reopen
@@ -43,14 +44,14 @@ def write_tiles(
     lrn: str = "identity",
     activations: str = "refuse",
     data: Path | str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Tiles:
     """Draw every active map of mined layers into the run.
 
     Parameters
     ----------
     run : Run
-        What :func:`mine_photos` wrote.
+        What :func:`mine` wrote.
     layers : sequence of str, optional
         Layers to draw; all mined ones unless given.
     cell : int
@@ -59,7 +60,7 @@ def write_tiles(
         Settings of the deconvnet.
     data : path, optional
         Where the photos lie now, if they moved.
-    progress : callable(done, total), optional
+    progress : Progress, optional
         In maps.
 
     Returns
@@ -99,8 +100,7 @@ def write_tiles(
     ]
     total = sum(int((top.active > 0).sum()) for top in tops.values())
     done = total - len(missing)
-    if progress is not None:
-        progress(done, total)
+    report(progress, done, total, "drawing maps")
     options = {key: value for key, value in settings.items() if key != "cell"}
     with ThreadPoolExecutor(_DECODERS, thread_name_prefix="tiles") as pool:
         drawing: list[Future[None]] = []
@@ -112,8 +112,7 @@ def write_tiles(
                 earlier.result()  # an error of writing stops here
             drawing = [pool.submit(_draw, run, found, block, first, end, cell) for first, end in block.maps()]
             done += len(drawing)
-            if progress is not None:
-                progress(done, total)
+            report(progress, done, total, "drawing maps")
         for last in drawing:
             last.result()
     return tiles

@@ -86,7 +86,7 @@ def transfer(
     from deconvnet.networks import load
     from deconvnet.networks.controls import with_shuffled_weights
     from deconvnet.terminal.outputs import check_run
-    from deconvnet.terminal.progress import bar
+    from deconvnet.terminal.progress import ProgressBar
 
     check_run(out, KIND, overwrite)
     if threads is not None:
@@ -111,14 +111,9 @@ def transfer(
     }
     if shuffle:
         found = with_shuffled_weights(found)
-    with bar() as shown:
-        task = shown.add_task("reading", total=None, note="")
-
-        def progress(what: str, done: int, total: int) -> None:
-            shown.update(task, description=what, completed=done, total=total)
-
+    with ProgressBar("reading") as shown:
         if given is not None:
-            result = transfer_labels(found, photos, given, share=share, progress=progress, **common)
+            result = transfer_labels(found, photos, given, share=share, progress=shown, **common)
         else:
             result = measure(
                 found,
@@ -126,7 +121,7 @@ def transfer(
                 per_class=per_class or (15, 30),
                 test=test,
                 scratch=training,
-                progress=progress,
+                progress=shown,
                 **common,
             )
     inputs = {"data": str(photos.root.resolve()), "weights_sha256": found.fingerprint}

@@ -17,6 +17,7 @@ from PIL import Image
 from deconvnet.data import PhotoBatches, Photos
 from deconvnet.errors import OptionError
 from deconvnet.experiments.transfer.record import Duplicate
+from deconvnet.progress import Progress, counter
 
 SIDE = 32
 THRESHOLD = 0.95
@@ -71,7 +72,7 @@ def find_duplicates(
     seen: Photos,
     threshold: float = THRESHOLD,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Duplicate, ...]:
     """Photos of one set that correlate with one of another set at least as much as the threshold.
 
@@ -83,7 +84,7 @@ def find_duplicates(
         The set that a network was trained on; read in pieces, so that it may be large.
     threshold : float
         Above 0, at most 1.
-    progress : callable(done, total), optional
+    progress : Progress, optional
         Counts the photos of both.
 
     Returns
@@ -100,7 +101,7 @@ def find_duplicates(
     if not 0 < threshold <= 1:
         raise OptionError(f"the correlation that makes two photos one lies above 0 and is at most 1, not {threshold}.")
     total = len(photos) + len(seen)
-    tell = progress or (lambda _done, _total: None)
+    tell = counter(progress, "searching duplicates") or (lambda _done, _total: None)
     parts = list(_thumbnails(photos, 64, lambda done, _: tell(done, total)))
     rows = [index for part in parts for index in part.indices]
     own = np.concatenate([part.views for part in parts]) if parts else np.zeros((0, SIDE * SIDE), np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from deconvnet.experiments.transfer.stages import stage_ends
 from deconvnet.features.responses import checked_layers, responses
 from deconvnet.networks import Network
 from deconvnet.networks.layers import layer_rows
+from deconvnet.progress import Progress, counter
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ def layer_features(
     layers: Sequence[Layer],
     *,
     batch_size: int = 32,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> LayerFeatures:
     """Take the features of all layers from one forward pass a batch.
 
@@ -87,7 +88,7 @@ def layer_features(
     layers : sequence of Layer
         What :func:`plan_layers` gave.
     batch_size : int
-    progress : callable(done, total), optional
+    progress : Progress, optional
 
     Raises
     ------
@@ -109,7 +110,7 @@ def layer_features(
         stack=network.preprocessing.tensor,
         threads=1,
         ahead=batch_size,
-        progress=progress,
+        progress=counter(progress, "computing features"),
     )
     for batch in reading:
         began = time.perf_counter()

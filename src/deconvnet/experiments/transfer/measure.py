@@ -9,7 +9,7 @@ on these photos alone (Table 4); an SVM on its layers 1, 2, 3, 4, 5 and 7 reache
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,6 +26,7 @@ from deconvnet.experiments.transfer.figure import transfer_figure
 from deconvnet.experiments.transfer.labels import LabelTable, places
 from deconvnet.experiments.transfer.record import ACCURACY, KIND, PRECISION, Duplicate, TransferRecord
 from deconvnet.networks import Network
+from deconvnet.progress import Progress, report
 from deconvnet.runs.results import RunResult
 from deconvnet.training import PhotoDataset, Recipe
 from deconvnet.training.series import trained
@@ -33,7 +34,6 @@ from deconvnet.training.series import trained
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Progress = Callable[[str, int, int], None]
 Indices = npt.NDArray[np.int64]
 MOST_FEATURES = 25_000
 
@@ -128,7 +128,7 @@ def transfer(
         Photos a forward pass, which serves all layers.
     seed : int
         Decides the splits; 0 or more.
-    progress : callable(what, done, total), optional
+    progress : Progress, optional
 
     Returns
     -------
@@ -155,7 +155,7 @@ def transfer(
     _check_classes(photos, sizes[-1])
     photos, doubles, searched = _without(photos, seen, threshold, progress)
     _check_classes(photos, sizes[-1], len(doubles))
-    found = layer_features(network, photos, plan, batch_size=batch_size, progress=_part(progress, "features"))
+    found = layer_features(network, photos, plan, batch_size=batch_size, progress=progress)
     readable = photos.subset(found.indices)
     _check_classes(readable, sizes[-1], len(doubles), len(found.unreadable))
     splits = [split_fold(readable.labels, sizes[-1], test, seed, fold) for fold in range(folds)]
@@ -182,8 +182,7 @@ def transfer(
                     predicted = classifier.predict(ready.test)
                     by_class[i, j, k, f] = linear.by_class(predicted, readable.labels[tested], len(photos.classes))
                 done += 1
-                if progress is not None:
-                    progress(f"{layer.name}, {size} a class", done, total)
+                report(progress, done, total, f"{layer.name}, {size} a class")
     counted = np.bincount(readable.labels[splits[0][2]], minlength=len(photos.classes))
     return Transfer(
         network.title,
@@ -271,7 +270,7 @@ def transfer_labels(
     chosen_photos = photos.subset(places(labels, photos))
     rows = {name: i for i, name in enumerate(labels.photos)}
     chosen_photos, doubles, searched = _without(chosen_photos, seen, threshold, progress)
-    found = layer_features(network, chosen_photos, plan, batch_size=batch_size, progress=_part(progress, "features"))
+    found = layer_features(network, chosen_photos, plan, batch_size=batch_size, progress=progress)
     names = [chosen_photos.names[i] for i in found.indices]
     has = labels.has[[rows[name] for name in names]]
     count = len(names)
@@ -293,8 +292,7 @@ def transfer_labels(
                 scores = precision.ranked(kind, chosen[i, j, 0, f], ready.train, has[train], ready.test)
                 reached = precision.average_precisions(has[test], scores)
                 by_class[i, j, 0, f] = np.where(possible, reached, np.nan)
-            if progress is not None:
-                progress(layer.name, i * folds + f + 1, len(plan) * folds)
+            report(progress, i * folds + f + 1, len(plan) * folds, layer.name)
     if np.isnan(by_class).all(axis=4).any():
         raise DataError("in one of the folds no label can be tested: give more photos, or another share or seed.")
     return Transfer(
@@ -378,12 +376,10 @@ def _from_scratch(
             dataset = PhotoDataset(photos.subset(part), 0.5, seed)
             dataset.train = np.arange(len(some))
             dataset.held_out = np.arange(len(some), len(part))
-            if progress is not None:
-                progress(f"from scratch, {few} a class", k + fold * len(sizes), total)
+            report(progress, k + fold * len(sizes), total, f"from scratch, {few} a class")
             folder = scratch.folder / f"{few}-a-class-fold-{fold + 1}"
             reached[k, fold] = trained(plan.changed(seed=fold), dataset, folder).last["val_per_class"]
-    if progress is not None:
-        progress("from scratch", total, total)
+    report(progress, total, total, "from scratch")
     words = f"{network.name} from scratch, recipe {plan.name}, {plan.epochs} epochs"
     return reached, f"{words}, {scratch.folds} fold{'s' * (scratch.folds > 1)}"
 
@@ -394,13 +390,9 @@ def _without(
     """The photos without those that the network has seen, which these are, and among how many was searched."""
     if seen is None:
         return photos, (), 0
-    found = find_duplicates(photos, seen, threshold, progress=_part(progress, "duplicates"))
+    found = find_duplicates(photos, seen, threshold, progress=progress)
     names = {each.photo for each in found}
     return photos.subset(np.array([name not in names for name in photos.names], bool)), found, len(seen)
-
-
-def _part(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
-    return None if progress is None else lambda done, total: progress(what, done, total)
 
 
 def _checked_sizes(per_class: Sequence[int]) -> tuple[int, ...]:
