@@ -393,7 +393,7 @@ def test_batch_normalisation_is_folded_and_a_killed_run_goes_on(folder: Path, tm
 
     train(plan, dataset(folder), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(plan, dataset(folder), tmp_path / "killed", watcher=Watcher(step=interrupt))
+        train(plan, dataset(folder), tmp_path / "killed", progress=only(TrainingStep, interrupt))
     train(plan, dataset(folder), tmp_path / "killed", resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
     network = load(str(tmp_path / "whole" / "network.safetensors"))

@@ -33,9 +33,7 @@ def mine_in_memory(
     if isinstance(photos, Tensor):
         return mine_batches(module, _slices(photos, batch_size, progress), layers, **options)
     if not isinstance(network, Network):
-        raise OptionError(
-            "a module takes a tensor (N x C x H x W); photos need a network that knows how to scale them."
-        )
+        raise OptionError("a module takes a tensor (N x C x H x W); photos need a network that knows how to read them.")
     found = as_photos(photos)
     tell = counter(progress, "mining")
     stack = network.preprocessing.tensor
