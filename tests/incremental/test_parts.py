@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deconvnet.incremental import grouping, spans, winograd
-from deconvnet.incremental.fields import Place, WindowedValue
+from deconvnet.incremental.fields import WindowedValue, WindowPlacement
 from deconvnet.incremental.totals import Totals
 
 
@@ -86,7 +86,7 @@ def test_totals_of_a_map_from_a_window() -> None:
     torch.manual_seed(0)
     clean = torch.randn(1, 6, 9, 11)
     patch = torch.randn(2, 6, 4, 3) * 3
-    at = Place(torch.tensor([0, 5]), torch.tensor([8, 2]), 4, 3)
+    at = WindowPlacement(torch.tensor([0, 5]), torch.tensor([8, 2]), 4, 3)
     whole = clean.repeat(2, 1, 1, 1)
     for n in range(2):
         whole[n, :, at.top[n] : at.top[n] + 4, at.left[n] : at.left[n] + 3] = patch[n]

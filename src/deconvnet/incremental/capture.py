@@ -44,7 +44,7 @@ class PerBatch:
 
 
 @dataclass
-class Step:
+class CapturedStep:
     """One operation: ``target(*args, **kwargs)``, or a constant, or the photo.
 
     ``target`` is None for the photo and for a constant, which is then in ``value``. ``shape`` is the shape of what it
@@ -70,7 +70,7 @@ class Step:
 class Capture:
     """Steps in order; step 0 is the photo. ``output`` and ``maps`` say which steps give what is asked for."""
 
-    steps: list[Step]
+    steps: list[CapturedStep]
     output: int
     maps: dict[str, int]
 
@@ -135,7 +135,7 @@ def capture(model: nn.Module, photo: Tensor, maps: Sequence[str]) -> Capture:
         If a module does not exist.
     """
     small, large = (_trace(model, photo, maps, batch) for batch in _BATCHES)
-    steps: list[Step] = []
+    steps: list[CapturedStep] = []
     place: dict[fx.Node, int] = {}
     nodes, others = list(small.graph.nodes), list(large.graph.nodes)
     if len(nodes) != len(others) or any(
@@ -183,16 +183,16 @@ def _trace(model: nn.Module, photo: Tensor, maps: Sequence[str], batch: int) -> 
     return traced
 
 
-def _step(graph: fx.GraphModule, node: fx.Node, other: fx.Node, place: dict[fx.Node, int]) -> Step:
+def _step(graph: fx.GraphModule, node: fx.Node, other: fx.Node, place: dict[fx.Node, int]) -> CapturedStep:
     if node.op == "placeholder":
-        return Step(node.name, None, shape=_shape(node, other))
+        return CapturedStep(node.name, None, shape=_shape(node, other))
     if node.op == "get_attr":
         value = getattr(graph, str(node.target))
-        return Step(node.name, None, value=value.detach(), shape=tuple(value.shape))
+        return CapturedStep(node.name, None, value=value.detach(), shape=tuple(value.shape))
     assert callable(node.target)
     args = _linear(node.args, other.args, place)
     kwargs = _linear(dict(node.kwargs), dict(other.kwargs), place)
-    return Step(node.name, node.target, args, kwargs, shape=_shape(node, other))
+    return CapturedStep(node.name, node.target, args, kwargs, shape=_shape(node, other))
 
 
 def _shape(node: fx.Node, other: fx.Node) -> tuple[int | PerBatch, ...] | None:

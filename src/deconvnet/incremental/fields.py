@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Place:
+class WindowPlacement:
     """Where the windows of a batch lie: a top and a left for each, one height and one width for all."""
 
     top: Tensor
@@ -17,7 +17,7 @@ class Place:
     height: int
     width: int
 
-    def equals(self, other: Place) -> bool:
+    def equals(self, other: WindowPlacement) -> bool:
         """Whether the windows are the same."""
         return self is other or (
             self.height == other.height
@@ -101,7 +101,7 @@ class WindowedValue:
             self._rows = grown
         self._rows[kept : kept + len(new)] = new
 
-    def read(self, at: Place, want: Place, border: float = 0.0) -> Tensor:
+    def read(self, at: WindowPlacement, want: WindowPlacement, border: float = 0.0) -> Tensor:
         """The windows ``want``, which may leave the map, of a batch whose own windows lie ``at`` (see `load`).
 
         Returns
@@ -113,7 +113,7 @@ class WindowedValue:
         index = self._index(at, want, 0 if border == 0 else 1)
         return self.from_rows(self._rows.index_select(0, index.view(-1)), want.height, want.width)
 
-    def _index(self, at: Place, want: Place, outside: int) -> Tensor:
+    def _index(self, at: WindowPlacement, want: WindowPlacement, outside: int) -> Tensor:
         """For each position wanted the row that holds it, (N, h, w)."""
         device = want.top.device
         y = want.top[:, None] + torch.arange(want.height, device=device)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from deconvnet.incremental.fields import Place
+from deconvnet.incremental.fields import WindowPlacement
 from deconvnet.incremental.spans import Spans
 
 _OVERHEAD = 3e7  # multiply-adds whose time one more batch costs, whatever is in it
@@ -93,11 +93,11 @@ def _cheapest(
     return cuts[::-1]
 
 
-def place_of(spans: Spans, size: tuple[int, int], device: torch.device) -> Place:
+def place_of(spans: Spans, size: tuple[int, int], device: torch.device) -> WindowPlacement:
     """One height and width for all windows, the largest; windows that would leave the map are moved inside."""
     height, width = (int(v) for v in extents(spans, size).max(0))
     if height >= _FULL * size[0] and width >= _FULL * size[1]:
         height, width = size
     top = np.minimum(spans[:, 0], size[0] - height)
     left = np.minimum(spans[:, 1], size[1] - width)
-    return Place(torch.as_tensor(top, device=device), torch.as_tensor(left, device=device), height, width)
+    return WindowPlacement(torch.as_tensor(top, device=device), torch.as_tensor(left, device=device), height, width)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from deconvnet.incremental import spans as arithmetic
 from deconvnet.incremental import winograd
-from deconvnet.incremental.fields import Place, WindowedValue
-from deconvnet.incremental.simplify import Convolution, fill_in
+from deconvnet.incremental.fields import WindowedValue, WindowPlacement
+from deconvnet.incremental.simplify import PaddedConvolution, fill_in
 from deconvnet.incremental.spans import Spans
 from deconvnet.incremental.winograd import Winograd
 
@@ -21,15 +21,15 @@ from deconvnet.incremental.winograd import Winograd
 class Batch(Protocol):
     """What a kernel may ask for while a batch of windows goes through the steps."""
 
-    def window(self, step: int, want: Place, border: float = 0.0) -> Tensor:
+    def window(self, step: int, want: WindowPlacement, border: float = 0.0) -> Tensor:
         """The positions ``want`` of a step's value, (N, ..., h, ..., w, ...)."""
         ...
 
-    def place(self, step: int) -> Place:
+    def place(self, step: int) -> WindowPlacement:
         """Where a step's windows lie."""
         ...
 
-    def clean(self, step: int, want: Place) -> Tensor:
+    def clean(self, step: int, want: WindowPlacement) -> Tensor:
         """The clean value at the positions ``want``, 0 outside the map."""
         ...
 
@@ -57,7 +57,7 @@ class Kernel(Protocol):
         """Which positions change, from which positions of ``fields`` do."""
         ...
 
-    def run(self, batch: Batch, want: Place) -> Tensor:
+    def run(self, batch: Batch, want: WindowPlacement) -> Tensor:
         """The value in the windows ``want``."""
         ...
 
@@ -76,7 +76,7 @@ class Sliding:
     before: tuple[int, int]
     size: tuple[int, int]
     border: float
-    operation: Callable[[Tensor, Place], Tensor]
+    operation: Callable[[Tensor, WindowPlacement], Tensor]
     axes: tuple[int, int] = (2, 3)
     makes_new = True
 
@@ -87,8 +87,8 @@ class Sliding:
     def spans(self, inputs: Sequence[Spans]) -> Spans:
         return arithmetic.slide(inputs[0], self.extent, self.stride, self.before, self.size)
 
-    def run(self, batch: Batch, want: Place) -> Tensor:
-        seen = Place(
+    def run(self, batch: Batch, want: WindowPlacement) -> Tensor:
+        seen = WindowPlacement(
             want.top * self.stride[0] - self.before[0],
             want.left * self.stride[1] - self.before[1],
             (want.height - 1) * self.stride[0] + self.extent[0],
@@ -115,11 +115,11 @@ class PointwiseKernel:
     def spans(self, inputs: Sequence[Spans]) -> Spans:
         return arithmetic.union(list(inputs))
 
-    def run(self, batch: Batch, want: Place) -> Tensor:
+    def run(self, batch: Batch, want: WindowPlacement) -> Tensor:
         def value(step: int) -> Tensor:
             constant = self.constants.get(step)
             if isinstance(constant, WindowedValue):
-                nowhere = Place(torch.zeros_like(want.top), torch.zeros_like(want.left), 0, 0)
+                nowhere = WindowPlacement(torch.zeros_like(want.top), torch.zeros_like(want.left), 0, 0)
                 return constant.read(nowhere, want)
             return batch.window(step, want) if constant is None else constant
 
@@ -147,7 +147,7 @@ class ReshapeKernel:
     def spans(self, inputs: Sequence[Spans]) -> Spans:
         return inputs[0]
 
-    def run(self, batch: Batch, want: Place) -> Tensor:
+    def run(self, batch: Batch, want: WindowPlacement) -> Tensor:
         return self.operation(batch.window(self.source, want), want.height, want.width)
 
     def reads_beyond(self) -> bool:
@@ -172,8 +172,8 @@ class PaddingKernel:
     def spans(self, inputs: Sequence[Spans]) -> Spans:
         return arithmetic.shift(inputs[0], self.before, self.size)
 
-    def run(self, batch: Batch, want: Place) -> Tensor:
-        seen = Place(want.top - self.before[0], want.left - self.before[1], want.height, want.width)
+    def run(self, batch: Batch, want: WindowPlacement) -> Tensor:
+        seen = WindowPlacement(want.top - self.before[0], want.left - self.before[1], want.height, want.width)
         return batch.window(self.source, seen, self.border)
 
     def reads_beyond(self) -> bool:
@@ -185,7 +185,7 @@ class ConvolutionKernel(Sliding):
     """A convolution: direct, or by Winograd, from the values or from their changes, whichever is quickest."""
 
     step: int = 0
-    weights: Convolution | None = None
+    weights: PaddedConvolution | None = None
     quick: dict[int, Winograd] = field(default_factory=dict)
 
     @property
@@ -196,7 +196,7 @@ class ConvolutionKernel(Sliding):
             return False
         return found.stride == (1, 1) and found.dilation == (1, 1) and found.groups == 1
 
-    def run(self, batch: Batch, want: Place) -> Tensor:
+    def run(self, batch: Batch, want: WindowPlacement) -> Tensor:
         assert self.weights is not None
         own = batch.place(self.source)
         way, m = self._quickest(own, want)
@@ -210,7 +210,7 @@ class ConvolutionKernel(Sliding):
             found = self._spread(self.quick[m], batch, own, want)
         return found.permute(0, 3, 1, 2)
 
-    def _quickest(self, own: Place, want: Place) -> tuple[str, int]:
+    def _quickest(self, own: WindowPlacement, want: WindowPlacement) -> tuple[str, int]:
         assert self.weights is not None
         out, channels = self.weights.weight.shape[:2]
         costs = {("direct", 0): 9.0 * want.height * want.width * channels * out}
@@ -219,21 +219,21 @@ class ConvolutionKernel(Sliding):
             costs["spread", m] = winograd.spread_cost(m, own.height, own.width, channels, out)
         return min(costs, key=costs.__getitem__)
 
-    def _gathered(self, quick: Winograd, batch: Batch, want: Place) -> Tensor:
+    def _gathered(self, quick: Winograd, batch: Batch, want: WindowPlacement) -> Tensor:
         assert self.weights is not None
         m = quick.outputs
         rows, columns = quick.tiles(want.height, want.width)
-        seen = Place(want.top - self.before[0], want.left - self.before[1], rows * m + 2, columns * m + 2)
+        seen = WindowPlacement(want.top - self.before[0], want.left - self.before[1], rows * m + 2, columns * m + 2)
         found = quick.gather(batch.window(self.source, seen).permute(0, 2, 3, 1))
         if found.shape[1:3] != (want.height, want.width):
             found = found[:, : want.height, : want.width].contiguous()
         return found if self.weights.bias is None else found.add_(self.weights.bias)
 
-    def _spread(self, quick: Winograd, batch: Batch, own: Place, want: Place) -> Tensor:
+    def _spread(self, quick: Winograd, batch: Batch, own: WindowPlacement, want: WindowPlacement) -> Tensor:
         """The clean output and what the input's changes add to it."""
         m = quick.outputs
         rows, columns = quick.tiles(own.height, own.width)
-        tiled = Place(own.top, own.left, rows * m, columns * m)
+        tiled = WindowPlacement(own.top, own.left, rows * m, columns * m)
         change = batch.window(self.source, tiled) - batch.clean(self.source, tiled)
         reach = quick.spread(change.permute(0, 2, 3, 1))
         found = batch.clean(self.step, want).permute(0, 2, 3, 1)
@@ -261,12 +261,12 @@ def _add(whole: Tensor, part: Tensor, tops: Tensor, lefts: Tensor) -> None:
             whole[chosen, y, x] = whole[chosen, y, x] + seen[chosen]
 
 
-def convolution(step: int, source: int, found: Convolution, size: tuple[int, int]) -> ConvolutionKernel:
+def convolution(step: int, source: int, found: PaddedConvolution, size: tuple[int, int]) -> ConvolutionKernel:
     """A convolution's kernel."""
     kernel = tuple(found.weight.shape[2:])
     extent = ((kernel[0] - 1) * found.dilation[0] + 1, (kernel[1] - 1) * found.dilation[1] + 1)
 
-    def operation(x: Tensor, _want: Place) -> Tensor:
+    def operation(x: Tensor, _want: WindowPlacement) -> Tensor:
         return F.conv2d(x, found.weight, found.bias, found.stride, 0, found.dilation, found.groups)
 
     return ConvolutionKernel(
@@ -285,7 +285,7 @@ def max_pool(
     """A max pool's kernel; beyond the map lies -inf."""
     extent = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
 
-    def operation(x: Tensor, _want: Place) -> Tensor:
+    def operation(x: Tensor, _want: WindowPlacement) -> Tensor:
         return F.max_pool2d(x, tuple(kernel), tuple(stride), 0, tuple(dilation))
 
     return Sliding(step, extent, (stride[0], stride[1]), (padding[0], padding[1]), size, -torch.inf, operation)
@@ -304,7 +304,7 @@ def average_pool(
     """An average pool's kernel; ``before`` is the input's size. Windows at the border are divided by fewer."""
     counts = [_counts(kernel[i], stride[i], padding[i], count_padding, before[i], size[i]) for i in (0, 1)]
 
-    def operation(x: Tensor, want: Place) -> Tensor:
+    def operation(x: Tensor, want: WindowPlacement) -> Tensor:
         total = F.avg_pool2d(x, tuple(kernel), tuple(stride), divisor_override=divisor or 1)
         if divisor:
             return total

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.fx.node import map_aggregate
 
-from deconvnet.incremental.capture import Capture, PerBatch, Ref, Step
+from deconvnet.incremental.capture import Capture, CapturedStep, PerBatch, Ref
 
 aten = torch.ops.aten
 _COPIES = {
@@ -31,7 +31,7 @@ _NORMS = {aten.native_batch_norm.default, aten._native_batch_norm_legit_no_train
 
 
 @dataclass(frozen=True)
-class Part:
+class OutputItem:
     """One of several tensors that an operation gives."""
 
     target: Callable[..., Any]
@@ -42,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Convolution:
+class PaddedConvolution:
     """A convolution with its padding on each side: top, left, bottom, right. Weights may have been rescaled."""
 
     weight: Tensor
@@ -97,7 +97,7 @@ def simplify(found: Capture) -> Capture:
     return _reachable(found)
 
 
-def _separate(steps: list[Step]) -> list[Step]:
+def _separate(steps: list[CapturedStep]) -> list[CapturedStep]:
     """``getitem(operation(...), i)`` as one step; views that also take what does not lie in one piece."""
     for i, step in enumerate(steps):
         if step.target in _VIEWS:
@@ -105,11 +105,13 @@ def _separate(steps: list[Step]) -> list[Step]:
         if getattr(step.target, "__name__", "") == "getitem" and isinstance(step.args[0], Ref):
             whole = steps[step.args[0].step]
             assert whole.target is not None
-            steps[i] = replace(step, target=Part(whole.target, step.args[1]), args=whole.args, kwargs=whole.kwargs)
+            steps[i] = replace(
+                step, target=OutputItem(whole.target, step.args[1]), args=whole.args, kwargs=whole.kwargs
+            )
     return steps
 
 
-def _origin(steps: list[Step], i: int) -> int:
+def _origin(steps: list[CapturedStep], i: int) -> int:
     while steps[i].target in _COPIES:
         i = steps[i].args[0].step
     return i
@@ -119,7 +121,7 @@ def _renamed(args: Any, alias: dict[int, int]) -> Any:
     return fill_in(args, lambda i: Ref(alias[i]))
 
 
-def _fold_constants(steps: list[Step]) -> None:
+def _fold_constants(steps: list[CapturedStep]) -> None:
     """Compute what does not depend on the photo nor on the batch size."""
     for i, step in enumerate(steps):
         if step.target is None or step.shape is None or any(isinstance(size, PerBatch) for size in step.shape):
@@ -127,7 +129,7 @@ def _fold_constants(steps: list[Step]) -> None:
         if all(steps[j].value is not None for j in step.inputs) and not _per_batch((step.args, step.kwargs)):
             args = fill_in(step.args, lambda j: steps[j].value)
             kwargs = fill_in(step.kwargs or {}, lambda j: steps[j].value)
-            steps[i] = Step(step.name, None, value=step.target(*args, **kwargs), shape=step.shape)
+            steps[i] = CapturedStep(step.name, None, value=step.target(*args, **kwargs), shape=step.shape)
 
 
 def _per_batch(args: Any) -> bool:
@@ -136,7 +138,7 @@ def _per_batch(args: Any) -> bool:
     return bool(found)
 
 
-def _convolutions(steps: list[Step], kept: set[int]) -> None:
+def _convolutions(steps: list[CapturedStep], kept: set[int]) -> None:
     """Convolutions as one kind of step, with the padding before them and the batch normalization after them."""
     uses = Counter(j for step in steps for j in step.inputs)
     uses.update(kept)
@@ -144,15 +146,15 @@ def _convolutions(steps: list[Step], kept: set[int]) -> None:
         if step.target is aten.convolution.default:
             _convolution(steps, uses, i)
     for i, step in enumerate(steps):
-        norm = step.target.target if isinstance(step.target, Part) and step.target.index == 0 else step.target
-        if norm in _NORMS and step.inputs and steps[step.inputs[0]].target.__class__ is Convolution:
+        norm = step.target.target if isinstance(step.target, OutputItem) and step.target.index == 0 else step.target
+        if norm in _NORMS and step.inputs and steps[step.inputs[0]].target.__class__ is PaddedConvolution:
             before = step.inputs[0]
             scaled = _normalized(steps, step, steps[before].target)  # type: ignore[arg-type]
             if uses[before] == 1 and scaled is not None:
                 steps[i] = replace(step, target=scaled, args=steps[before].args, kwargs={})
 
 
-def _convolution(steps: list[Step], uses: Counter[int], i: int) -> None:
+def _convolution(steps: list[CapturedStep], uses: Counter[int], i: int) -> None:
     step = steps[i]
     x, w, b, stride, padding, dilation, transposed, _, groups = step.args
     weight = steps[w.step].value
@@ -170,11 +172,13 @@ def _convolution(steps: list[Step], uses: Counter[int], i: int) -> None:
             sides = (sides[0] + top, sides[1] + left, sides[2] + bottom, sides[3] + right)
             x = before.args[0]
     weight = weight.contiguous(memory_format=torch.channels_last)
-    target = Convolution(weight, bias, tuple(stride), sides, tuple(dilation), groups)
+    target = PaddedConvolution(weight, bias, tuple(stride), sides, tuple(dilation), groups)
     steps[i] = replace(step, target=target, args=(x,), kwargs={})
 
 
-def _normalized(steps: list[Step], norm: Step, convolution: Convolution) -> Convolution | None:
+def _normalized(
+    steps: list[CapturedStep], norm: CapturedStep, convolution: PaddedConvolution
+) -> PaddedConvolution | None:
     """The convolution whose weights hold the batch normalization after it as well."""
     values = [a if a is None else steps[a.step].value for a in norm.args[1:5]]
     gamma, beta, mean, variance = values

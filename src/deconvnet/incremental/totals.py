@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deconvnet.incremental.fields import Place, WindowedValue
+from deconvnet.incremental.fields import WindowedValue, WindowPlacement
 
 
 class Totals:
@@ -21,7 +21,7 @@ class Totals:
         self._above, self._left = _running(rows), _running(columns)
         self._below, self._right = _running(rows.flip(0)).flip(0), _running(columns.flip(0)).flip(0)
 
-    def of(self, patch: Tensor, at: Place) -> tuple[Tensor, Tensor]:
+    def of(self, patch: Tensor, at: WindowPlacement) -> tuple[Tensor, Tensor]:
         """Sum of the positive part, and maximum, of each map, both (N, maps)."""
         top, left, bottom, right = at.top, at.left, at.top + at.height, at.left + at.width
         table = self._integral
