@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from importlib.metadata import version
@@ -59,3 +60,33 @@ def test_help_loads_nothing_heavy():
 
 def test_module_tells_its_version():
     assert python("-m", "deconvnet", "--version").strip() == f"deconvnet {version('deconvnet')}"
+
+
+VERBS = (
+    *("ablate", "average", "build", "check_sanity", "compare", "correspond", "diagnose", "draw_maps", "draw_top_nine"),
+    *("evaluate", "evolve", "load", "look", "measure_faithfulness", "measure_invariance", "mine", "occlude"),
+    *("open_photos", "project", "read_parts", "read_photo", "train", "transfer", "write_look_page"),
+)
+NOUNS = ["receptive_fields", "recipe", "sample_photos", "strongest_units"]  # they give what they are named after
+
+
+def functions():
+    found = {name: getattr(deconvnet, name) for name in deconvnet.__all__}
+    return {name: value for name, value in found.items() if inspect.isfunction(value)}
+
+
+def test_public_functions_are_verbs():
+    assert set(VERBS) | set(NOUNS) >= set(functions())
+    assert set(VERBS) <= set(functions())
+
+
+@pytest.mark.parametrize("name", sorted(set(deconvnet.__all__) & set(VERBS)))
+def test_public_functions_have_one_progress_and_a_whole_first_line(name):
+    function = functions()[name]
+    document = inspect.getdoc(function) or ""
+    assert document.splitlines()[0].endswith("."), name
+    progress = inspect.signature(function).parameters.get("progress")
+    if progress is not None:
+        assert progress.annotation == "Progress | None"
+        assert progress.kind is inspect.Parameter.KEYWORD_ONLY
+        assert "progress : Progress, optional" in document or "progress\n" in document
