@@ -13,6 +13,7 @@ from deconvnet.errors import ModelError, OptionError
 from deconvnet.networks import Network
 from deconvnet.networks.layers import check_layers
 from deconvnet.tracing.modes import evaluation
+from deconvnet.tracing.recorder import ModuleCall, record_calls
 
 _PASSING = nn.Dropout | nn.Flatten | nn.Identity  # give on what they got
 
@@ -62,7 +63,8 @@ def responses(network: Network, batch: Tensor, layers: Sequence[str]) -> tuple[d
     """
     found: dict[str, Tensor] = {}
 
-    def take(name: str, output: object) -> None:
+    def take(call: ModuleCall) -> None:
+        name, output = call.name, call.output
         if name in found:
             raise ModelError(
                 f"layer {name!r} runs more than once in a pass, so it has no single feature vector: "
@@ -75,16 +77,8 @@ def responses(network: Network, batch: Tensor, layers: Sequence[str]) -> tuple[d
         found[name] = output.flatten(1).clone()  # an in-place ReLU may follow and write over it
 
     parts = dict(network.module.named_modules())
-    handles = [
-        parts[name].register_forward_hook(lambda _m, _i, output, name=name: take(name, output))
-        for name in dict.fromkeys(layers)
-    ]
-    try:
-        with evaluation(network.module):
-            output = network.module(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with record_calls({name: parts[name] for name in layers}, take), evaluation(network.module):
+        output = network.module(batch)
     for name in layers:
         if name not in found:
             raise ModelError(f"the network's forward pass does not run {name!r}: choose a layer that it runs.")
@@ -148,18 +142,10 @@ def _trace(network: Network) -> list[_Step]:
     """Modules that give a tensor, in the order in which they finish."""
     steps: list[_Step] = []
 
-    def note(name: str, part: nn.Module, output: object) -> None:
-        if isinstance(output, Tensor):
-            steps.append(_Step(len(steps), name, part, tuple(output.shape)))
+    def note(call: ModuleCall) -> None:
+        if isinstance(call.output, Tensor):
+            steps.append(_Step(len(steps), call.name, call.module, tuple(call.output.shape)))
 
-    handles = [
-        part.register_forward_hook(lambda part, _i, output, name=name: note(name, part, output))
-        for name, part in network.module.named_modules()
-    ]
-    try:
-        with evaluation(network.module):
-            network.module(torch.zeros((1, *network.input_shape)))
-    finally:
-        for handle in handles:
-            handle.remove()
+    with record_calls(dict(network.module.named_modules()), note), evaluation(network.module):
+        network.module(torch.zeros((1, *network.input_shape)))
     return steps

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from deconvnet.filter_statistics.places import Place, listening
+from deconvnet.filter_statistics.places import Place, record_leaves
 from deconvnet.filter_statistics.record import MapHealth
 
 
@@ -42,13 +42,13 @@ def activity(module: nn.Module, batches: Iterable[Tensor], where: Sequence[Place
     tallies: dict[Place, _Tally] = {}
     wanted = {(place.module, place.call): place for place in where}
 
-    def hear(name: str, call: int, _part: nn.Module, _input: Tensor, maps: Tensor) -> None:
+    def record(name: str, call: int, _part: nn.Module, _input: Tensor, maps: Tensor) -> None:
         place = wanted.get((name, call))
         if place is not None and maps.ndim == 4:
             _add(tallies, place, maps)
 
     for batch in batches:
-        with listening(module, hear, {place.module for place in where}):
+        with record_leaves(module, record, {place.module for place in where}):
             module(batch)
     return tuple(
         MapHealth(

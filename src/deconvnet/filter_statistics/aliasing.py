@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from deconvnet.filter_statistics.places import dense_response, listening, strided
+from deconvnet.filter_statistics.places import dense_response, record_leaves, strided
 from deconvnet.filter_statistics.record import StrideHealth
 from deconvnet.filter_statistics.spectra import beyond_nyquist
 
@@ -36,7 +36,7 @@ def aliasing(module: nn.Module, batches: Iterable[Tensor]) -> tuple[StrideHealth
     layers = {each.layer: each for each in strided(module)}
     sums: dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] = {}
 
-    def hear(name: str, _call: int, part: nn.Module, input: Tensor, output: Tensor) -> None:
+    def record(name: str, _call: int, part: nn.Module, input: Tensor, output: Tensor) -> None:
         if output.ndim != 4:
             return
         response = dense_response(part, input)
@@ -47,7 +47,7 @@ def aliasing(module: nn.Module, batches: Iterable[Tensor]) -> tuple[StrideHealth
         sums[name] = (before[0] + beyond, before[1] + total)
 
     for batch in batches:
-        with listening(module, hear, set(layers)):
+        with record_leaves(module, record, set(layers)):
             module(batch)
     found = []
     for name, (beyond, total) in sums.items():

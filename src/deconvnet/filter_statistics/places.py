@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from deconvnet.networks.blurpool import BlurPool
+from deconvnet.tracing.recorder import ModuleCall, record_calls
 
 _NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d)
 _RECTIFIERS = (nn.ReLU, nn.ReLU6)
@@ -69,35 +69,29 @@ class _Call:
 
 def _calls(module: nn.Module, example: Tensor) -> list[_Call]:
     calls: list[_Call] = []
-    count: Counter[str] = Counter()
-    before: dict[str, int] = {}
-    handles = []
+    versions: dict[str, int] = {}
 
-    def entered(name: str) -> Callable[[nn.Module, Any], None]:
-        def note(_part: nn.Module, inputs: Any) -> None:
-            if inputs and isinstance(inputs[0], Tensor):
-                before[name] = inputs[0]._version
+    def before(name: str, inputs: tuple[Any, ...]) -> None:
+        if inputs and isinstance(inputs[0], Tensor):
+            versions[name] = inputs[0]._version
 
-        return note
+    def after(call: ModuleCall) -> None:
+        if _turns_a_tensor_into_one(call):
+            name, given, made = call.name, call.inputs[0], call.output
+            calls.append(_Call(name, call.number, call.module, given, versions[name], made, made._version))
 
-    def left(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def note(part: nn.Module, inputs: Any, output: Any) -> None:
-            if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
-                calls.append(_Call(name, count[name], part, inputs[0], before[name], output, output._version))
-            count[name] += 1
-
-        return note
-
-    try:
-        for name, part in module.named_modules():
-            if name and not list(part.children()):
-                handles += [part.register_forward_pre_hook(entered(name)), part.register_forward_hook(left(name))]
-        with torch.no_grad():  # tensors of inference_mode do not count how often they are written over
-            module(example.clone())
-    finally:
-        for handle in handles:
-            handle.remove()
+    # tensors of inference_mode do not count how often they are written over
+    with record_calls(_leaves(module), after, before), torch.no_grad():
+        module(example.clone())
     return calls
+
+
+def _leaves(module: nn.Module) -> dict[str, nn.Module]:
+    return {name: part for name, part in module.named_modules() if name and not list(part.children())}
+
+
+def _turns_a_tensor_into_one(call: ModuleCall) -> bool:
+    return bool(call.inputs) and isinstance(call.inputs[0], Tensor) and isinstance(call.output, Tensor)
 
 
 def places(module: nn.Module, example: Tensor) -> list[Place]:
@@ -159,39 +153,27 @@ def dense_response(part: nn.Module, input: Tensor) -> Tensor:
 
 
 @contextmanager
-def listening(
-    module: nn.Module, hear: Callable[[str, int, nn.Module, Tensor, Tensor], None], names: set[str] | None = None
+def record_leaves(
+    module: nn.Module, see: Callable[[str, int, nn.Module, Tensor, Tensor], None], names: set[str] | None = None
 ) -> Iterator[None]:
-    """Call ``hear(name, call, module, input, output)`` for every leaf module that turns one tensor into one.
+    """Call ``see(name, call, module, input, output)`` for every leaf module that turns one tensor into one.
 
     Parameters
     ----------
     module : nn.Module
         Comes back without the hooks. Run it once inside the block, or reset nothing: calls are counted over the block.
-    hear : callable
+    see : callable
     names : set of str, optional
         Only these modules.
     """
-    count: Counter[str] = Counter()
-    handles = []
 
-    def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def heard(part: nn.Module, inputs: Any, output: Any) -> None:
-            if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
-                hear(name, count[name], part, inputs[0], output)
-            count[name] += 1
+    def tell(call: ModuleCall) -> None:
+        if _turns_a_tensor_into_one(call):
+            see(call.name, call.number, call.module, call.inputs[0], call.output)
 
-        return heard
-
-    try:
-        for name, part in module.named_modules():
-            if name and not list(part.children()) and (names is None or name in names):
-                handles.append(part.register_forward_hook(hook(name)))
-        with torch.inference_mode():
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    wanted = {name: part for name, part in _leaves(module).items() if names is None or name in names}
+    with record_calls(wanted, tell), torch.inference_mode():
+        yield
 
 
 def _is_other_activation(part: nn.Module) -> bool:

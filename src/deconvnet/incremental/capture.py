@@ -19,7 +19,7 @@ from torch.fx.node import map_aggregate
 from torch.overrides import TorchFunctionMode
 
 from deconvnet.errors import ModelError
-from deconvnet.tracing.recorder import listening
+from deconvnet.tracing.recorder import record_outputs
 
 _BATCHES = (3, 5)
 
@@ -150,21 +150,21 @@ def capture(model: nn.Module, photo: Tensor, maps: Sequence[str]) -> Capture:
         step = _step(small, node, other, place)
         place[node] = len(steps)
         steps.append(step)
-    output, *heard = returned
+    output, *recorded = returned
     shape = steps[output].shape
     if not shape or shape[0] != PerBatch(1, 0):
         raise ModelError("the model's output has no row for each photo: give a model that returns (N, ...) scores.")
-    return Capture(steps, output, dict(zip(maps, heard, strict=True)))
+    return Capture(steps, output, dict(zip(maps, recorded, strict=True)))
 
 
 def _trace(model: nn.Module, photo: Tensor, maps: Sequence[str], batch: int) -> fx.GraphModule:
     def compute(x: Tensor) -> list[Tensor]:
-        with listening(model, maps) as heard, _WholeSteps():
+        with record_outputs(model, maps) as recorded, _WholeSteps():
             found = model(x)
-            missing = [name for name in maps if name not in heard]
+            missing = [name for name in maps if name not in recorded]
             if missing:
                 raise ModelError(f"{missing[0]} does not run when the model does: ask for another layer.")
-            return [found, *(heard[name] for name in maps)]
+            return [found, *(recorded[name] for name in maps)]
 
     example = photo.new_zeros((batch, *photo.shape[1:]))
     try:

@@ -13,7 +13,7 @@ from deconvnet.errors import ModelError, OptionError
 from deconvnet.incremental.covering import as_fill, as_photo, as_windows, cover
 from deconvnet.incremental.records import Responses
 from deconvnet.incremental.totals import of_whole
-from deconvnet.tracing.recorder import listening
+from deconvnet.tracing.recorder import record_outputs
 
 
 @torch.no_grad()
@@ -51,14 +51,14 @@ def plain(
     outputs: list[Tensor] = []
     sums: dict[str, list[Tensor]] = {name: [] for name in maps}
     maxima: dict[str, list[Tensor]] = {name: [] for name in maps}
-    with listening(model, maps) as heard:
+    with record_outputs(model, maps) as recorded:
         for start in range(0, len(placed), batch_size):
             covered = cover(photo, placed[start : start + batch_size], picture)
             if channels_last:
                 covered = covered.contiguous(memory_format=torch.channels_last)
             outputs.append(answer(model, covered))
             for name in maps:
-                activity, largest = of_whole(heard[name])
+                activity, largest = of_whole(recorded[name])
                 sums[name].append(activity)
                 maxima[name].append(largest)
             if progress is not None:

@@ -7,8 +7,8 @@ photo, the map's maximum, so that the nine come from nine photos.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,8 @@ from deconvnet.mining.counter import SpreadCounter
 from deconvnet.mining.pools import Tracker
 from deconvnet.mining.record import SCORES, LayerTop, TopActivations
 from deconvnet.mining.selection import offer
-from deconvnet.tracing.modes import example_weight
+from deconvnet.tracing.modes import evaluation, example_weight
+from deconvnet.tracing.recorder import ModuleCall, record_calls
 
 
 def mine(
@@ -140,7 +141,7 @@ class Miner:
             raise OptionError(f"score is one of {', '.join(SCORES)}, not {score!r}.")
         if seed < 0 or classes < 0:
             raise OptionError(f"seed and classes are whole numbers from 0, not {seed} and {classes}.")
-        self._model, self._parts = model, list(model.modules())
+        self._model = model
         self._modules = {layer: modules[layer] for layer in layers}
         self._k, self._score = k, score
         self._classes, self._seed = classes, seed
@@ -229,7 +230,8 @@ class Miner:
             if len(pass_.tops) == len(self._modules):
                 raise _AllSeen
 
-        def see(layer: str, output: object) -> None:
+        def see(call: ModuleCall) -> None:
+            layer, output = call.name, call.output
             started = time.perf_counter()
             try:
                 if layer in seen:
@@ -256,8 +258,9 @@ class Miner:
             finally:
                 pass_.seconds += time.perf_counter() - started
 
-        pools = tracker.watching(see_pool) if tracker is not None else nullcontext()
-        with pools, _watched(self._parts, self._modules, see), torch.no_grad(), suppress(_AllSeen):
+        pools = tracker.record_pools(see_pool) if tracker is not None else nullcontext()
+        recorder = record_calls(self._modules, see)
+        with pools, evaluation(self._model), recorder, torch.no_grad(), suppress(_AllSeen):
             self._model(batch)
         missing = [layer for layer in self._modules if layer not in pass_.tops]
         lost = [layer for layer in missing if tracker is not None and tracker.pooled(layer) and layer in seen]
@@ -375,25 +378,3 @@ def _times(shape: Iterable[int]) -> str:
 
 class _AllSeen(BaseException):
     """Ends a forward pass early; not an Exception, so that no fallback inside a network catches it."""
-
-
-@contextmanager
-def _watched(
-    parts: Sequence[nn.Module], modules: Mapping[str, nn.Module], take: Callable[[str, object], None]
-) -> Iterator[None]:
-    """Evaluation mode, and ``take(layer, output)`` at each run of the modules; afterwards all as it was."""
-    training = [part for part in parts if part.training]
-    handles = []
-    try:
-        for part in training:
-            part.training = False
-        for layer, module in modules.items():
-            handles.append(
-                module.register_forward_hook(lambda _module, _inputs, output, layer=layer: take(layer, output))
-            )
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        for part in training:
-            part.training = True

@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from deconvnet.geometry import Window
+from deconvnet.tracing.recorder import ModuleCall, record_calls
 
 See = Callable[[str, Tensor, Tensor], None]
 
@@ -31,15 +32,15 @@ class _Followed:
 
 
 class Tracker:
-    """Follows the outputs of layers through ReLUs into max pools, by hooks for the time of a pass.
+    """Follows the outputs of layers through ReLUs into max pools, recorded for the time of a pass.
 
     The first time, `pooled` is False for every layer and the tracker learns; from then on it is True for the layers
     whose maps reached a pool that covers them.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
-        self._pools = [module for module in model.modules() if isinstance(module, nn.MaxPool2d)]
+        self._relus = {name: module for name, module in model.named_modules() if isinstance(module, nn.ReLU)}
+        self._pools = {name: module for name, module in model.named_modules() if isinstance(module, nn.MaxPool2d)}
         self._followed: dict[int, _Followed] = {}
         self._pooled: set[str] = set()
         self._learning = True
@@ -60,12 +61,12 @@ class Tracker:
             self._remember(layer, output)
 
     @contextmanager
-    def watching(self, see: See) -> Iterator[None]:
-        """Hooks for one pass; ``see(layer, maps, cells)`` where a layer that is pooled meets its pool."""
+    def record_pools(self, see: See) -> Iterator[None]:
+        """Recording for one pass; ``see(layer, maps, cells)`` where a layer that is pooled meets its pool."""
         found: set[str] = set()
 
-        def at_relu(module: nn.Module, arguments: Any, output: Any) -> None:
-            followed = self._find(arguments)
+        def at_relu(call: ModuleCall) -> None:
+            followed, output = self._find(call.inputs), call.output
             if followed and isinstance(output, Tensor):
                 tensor = followed.tensor()
                 assert tensor is not None
@@ -73,28 +74,25 @@ class Tracker:
                 if tensor._version == followed.version + written:
                     self._remember(followed.layer, output)
 
-        def at_pool(module: nn.MaxPool2d, arguments: Any, output: Any) -> None:
-            followed = self._find(arguments)
-            cells = output[0] if isinstance(output, tuple) else output
+        def at_pool(call: ModuleCall) -> None:
+            followed = self._find(call.inputs)
+            cells = call.output[0] if isinstance(call.output, tuple) else call.output
             if not followed or not isinstance(cells, Tensor):
                 return
             maps = followed.tensor()
             assert maps is not None
-            if maps._version != followed.version or not covers(module, maps.shape[2:], cells.shape[2:]):
+            if maps._version != followed.version or not covers(self._pools[call.name], maps.shape[2:], cells.shape[2:]):
                 return
             if followed.layer in self._pooled:
                 see(followed.layer, maps, cells)
             elif self._learning:
                 found.add(followed.layer)
 
-        handles = [module.register_forward_hook(at_relu) for module in self._relus]
-        handles += [module.register_forward_hook(at_pool) for module in self._pools]
         try:
-            yield
+            with record_calls(self._relus, at_relu), record_calls(self._pools, at_pool):
+                yield
         finally:
             # Also where the pass was cut short after the last layer: what was met until then is known.
-            for handle in handles:
-                handle.remove()
             self._followed.clear()
             self._pooled |= found - self._gave_up
             self._learning = False

@@ -17,6 +17,7 @@ from deconvnet.networks.layer_table import LayerRow
 from deconvnet.networks.network import Network
 from deconvnet.tracing.modes import example_weight
 from deconvnet.tracing.receptive import LayerField, receptive_fields
+from deconvnet.tracing.recorder import ModuleCall, record_calls
 
 Size = int | tuple[int, int]
 
@@ -118,19 +119,12 @@ def _measure(module: nn.Module, names: list[str], shape: tuple[int, int, int]) -
         pixels = torch.randn((1, *shape), generator=generator).to(example).requires_grad_()
         outputs: dict[str, Tensor] = {}
 
-        def keep(name: str, output: Any, outputs: dict[str, Tensor] = outputs) -> None:
-            outputs[name] = output.clone()  # the model may overwrite the tensor itself
+        def keep(call: ModuleCall, outputs: dict[str, Tensor] = outputs) -> None:
+            outputs[call.name] = call.output.clone()  # the model may overwrite the tensor itself
 
         parts = dict(ghost.named_modules(remove_duplicate=False))
-        handles = [
-            parts[name].register_forward_hook(lambda _m, _i, output, name=name: keep(name, output)) for name in names
-        ]
-        try:
-            with torch.enable_grad():
-                ghost(pixels.clone())
-        finally:
-            for handle in handles:
-                handle.remove()
+        with record_calls({name: parts[name] for name in names}, keep), torch.enable_grad():
+            ghost(pixels.clone())
         for name, output in outputs.items():
             middle = output[0, :, output.shape[2] // 2, output.shape[3] // 2]
             if not middle.requires_grad:

@@ -18,9 +18,9 @@ from deconvnet.projection._path import GraphPath, check_path, kind_of
 from deconvnet.projection._plan import WindowPlan, read_plan
 from deconvnet.projection._request import ModelInputs, ProjectionSettings, all_finite, bad_photo, precision_of
 from deconvnet.projection._substitution import CallSite, Deconvnet
-from deconvnet.tracing.forward import ModuleRecorder
 from deconvnet.tracing.lrn import works_cell_by_cell
 from deconvnet.tracing.receptive import FieldTracker, LayerField
+from deconvnet.tracing.recorder import ModuleRecorder
 
 
 @dataclass

@@ -16,9 +16,10 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from deconvnet.errors import ModelError
 from deconvnet.geometry import Box, ReceptiveField, Window, receptive_box
-from deconvnet.tracing.forward import ModuleRecorder, evaluating
+from deconvnet.tracing.forward import evaluating
 from deconvnet.tracing.lrn import works_cell_by_cell
 from deconvnet.tracing.modes import example_weight
+from deconvnet.tracing.recorder import ModuleRecorder
 from deconvnet.tracing.spellings import ACTIVATIONS, SHAPED_LIKE, plain_name
 
 

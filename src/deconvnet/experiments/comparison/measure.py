@@ -24,7 +24,7 @@ from deconvnet.experiments.comparison.record import COMPARE, ComparisonRow, comp
 from deconvnet.filter_statistics.activity import activity
 from deconvnet.filter_statistics.aliasing import aliasing
 from deconvnet.filter_statistics.filters import filter_health, weights_of
-from deconvnet.filter_statistics.places import listening, places
+from deconvnet.filter_statistics.places import places, record_leaves
 from deconvnet.filter_statistics.record import FilterHealth
 from deconvnet.networks import Network, entry
 from deconvnet.networks.layers import convolutions, layer_rows
@@ -181,12 +181,12 @@ def activation_numbers(network: Network) -> int:
     """
     total = 0
 
-    def hear(_name: str, _call: int, _part: nn.Module, input: Tensor, output: Tensor) -> None:
+    def record(_name: str, _call: int, _part: nn.Module, input: Tensor, output: Tensor) -> None:
         nonlocal total
         if output.data_ptr() != input.data_ptr():
             total += output[0].numel()
 
-    with listening(network.module, hear):
+    with record_leaves(network.module, record):
         network.module(torch.zeros((1, *network.input_shape)))
     return total
 

@@ -183,7 +183,7 @@ def _on_photos(
             report(progress, min(begin + batch_size, count), count, what)
 
     where = places(network.module, network.preprocessing.tensor(views[:1]))
-    maps = activity(network.module, batches(len(views), "watching maps"), where)
+    maps = activity(network.module, batches(len(views), "recording maps"), where)
     strided = aliasing(network.module, batches(len(whole), "strided layers"))
     shifts, consistency = shift_changes(network, _counted(whole, progress), where, _strides(network, where))
     layer, channels, pictures = _second_layer(network, views, whole, batch_size, drawn, seed)

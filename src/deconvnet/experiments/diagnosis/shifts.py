@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deconvnet.experiments.diagnosis.record import ShiftHealth
-from deconvnet.filter_statistics.places import Place, listening
+from deconvnet.filter_statistics.places import Place, record_leaves
 from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import Photo
 
@@ -64,7 +64,7 @@ def shift_changes(
     wanted = {(place.module, place.call): place for place in where}
     same: list[bool] = []
 
-    def hear(name: str, call: int, _part: object, _input: Tensor, maps: Tensor) -> None:
+    def record(name: str, call: int, _part: object, _input: Tensor, maps: Tensor) -> None:
         place = wanted.get((name, call))
         if place is None or maps.ndim != 4:
             return
@@ -74,7 +74,7 @@ def shift_changes(
 
     for photo in photos:
         batch = network.preprocessing.tensor(moved_views(network, photo))
-        with listening(network.module, hear, {place.module for place in where}):
+        with record_leaves(network.module, record, {place.module for place in where}):
             scores = network.module(batch)
         if network.classes:
             best = scores.argmax(1)

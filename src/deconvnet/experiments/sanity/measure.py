@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -49,6 +48,7 @@ from deconvnet.projection import Projections, project
 from deconvnet.runs import Run, Unit
 from deconvnet.runs.results import NotebookFigure
 from deconvnet.tracing.modes import example_weight
+from deconvnet.tracing.recorder import ModuleCall, record_calls
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -400,16 +400,6 @@ def _other_map(unit: Unit, maps: int, generator: torch.Generator) -> Unit:
     return Unit(unit.layer, (unit.channel + step) % maps, unit.position)
 
 
-def _watched(module: nn.Module, x: Tensor, layers: dict[str, Callable[[Tensor], None]]) -> None:
-    """One forward pass in eval mode, on a copy's own terms, telling the outputs of some layers."""
-    example = example_weight(module, x)
-    with ExitStack() as stack:
-        for name, tell in layers.items():
-            handle = module.get_submodule(name).register_forward_hook(lambda _m, _i, output, tell=tell: tell(output))
-            stack.callback(handle.remove)
-        module.eval()(x.to(example))
-
-
 def _weighted_below(module: nn.Module, layer: str | None, x: Tensor) -> tuple[str, list[str], int]:
     """The units' layer, the convolutions and fully connected layers from it down (the latest first), and how
     many maps the layer gives.
@@ -420,20 +410,16 @@ def _weighted_below(module: nn.Module, layer: str | None, x: Tensor) -> tuple[st
     order: list[str] = []
     outputs: dict[str, Tensor] = {}
 
-    def told(name: str, weighted: bool) -> Callable[[Tensor], None]:
-        def tell(output: Any) -> None:
-            if weighted:
-                order.append(name)
-            if isinstance(output, Tensor):
-                outputs[name] = output.clone()  # the model may overwrite the tensor itself
+    def note(call: ModuleCall) -> None:
+        if isinstance(call.module, _ConvNd | nn.Linear):
+            order.append(call.name)
+        if isinstance(call.output, Tensor):
+            outputs[call.name] = call.output.clone()  # the model may overwrite the tensor itself
 
-        return tell
-
-    kinds = {name: isinstance(part, _ConvNd | nn.Linear) for name, part in ghost.named_modules()}
+    parts = {n: part for n, part in ghost.named_modules() if isinstance(part, _ConvNd | nn.Linear) or n == layer}
     with torch.enable_grad():
-        _watched(
-            ghost, x, {name: told(name, weighted) for name, weighted in kinds.items() if weighted or name == layer}
-        )
+        with record_calls(parts, note):
+            ghost.eval()(x.to(example_weight(ghost, x)))
         order = list(dict.fromkeys(order))
         layer = layer or next((n for n in reversed(order) if n in outputs and outputs[n].ndim in (2, 4)), None)
         if layer is None:
