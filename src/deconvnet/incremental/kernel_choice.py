@@ -20,6 +20,7 @@ from deconvnet.incremental.kernels import (
     max_pool,
 )
 from deconvnet.incremental.simplify import OutputItem, PaddedConvolution
+from deconvnet.tracing.lrn import neighbour_band
 
 aten = torch.ops.aten
 _Fields = Mapping[int, WindowedValue]
@@ -128,10 +129,7 @@ def _response_norm(step: CapturedStep, fields: _Fields) -> Kernel | None:
     if whole.axes != (2, 3):
         return None
     size, alpha, beta, k = step.args[1:]
-    channel = torch.arange(whole.shape[1])
-    distance = channel[None, :] - channel[:, None]  # PyTorch: size // 2 below, (size - 1) // 2 above
-    near = (distance <= size // 2) & (distance >= -((size - 1) // 2))
-    band = near.to(whole.clean) * (alpha / size)
+    band = neighbour_band(whole.shape[1], size, 1, whole.clean.dtype, whole.clean.device) * (alpha / size)
     shift = torch.full((whole.shape[1],), float(k)).to(whole.clean)
 
     def operation(x: Tensor, height: int, width: int) -> Tensor:

@@ -6,22 +6,13 @@ networks here follow the code (``alpha=1e-4, n=5`` in torch's terms); the formul
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-@lru_cache(maxsize=32)
-def _band(channels: int, size: int, groups: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """C x C matrix of 0 and 1: ``squares @ band`` sums each map's ``size`` neighbours inside its group."""
-    index = torch.arange(channels, device=device)
-    offset = index[:, None] - index[None, :]  # from output map (column) to input map (row)
-    near = (offset >= -(size // 2)) & (offset <= (size - 1) // 2)
-    per_group = channels // groups
-    return (near & (index[:, None] // per_group == index[None, :] // per_group)).to(dtype)
+from deconvnet.tracing.lrn import neighbour_band
 
 
 class _BandedNormalization(torch.autograd.Function):
@@ -84,7 +75,7 @@ class LocalResponseNorm(nn.LocalResponseNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         if self.training and torch.is_grad_enabled() and input.ndim == 4:
-            band = _band(input.shape[1], self.size, self.groups, input.dtype, input.device)
+            band = neighbour_band(input.shape[1], self.size, self.groups, input.dtype, input.device)
             return _BandedNormalization.apply(input, band, self.alpha, self.beta, self.k, self.size)  # type: ignore[no-any-return]
         if self.groups == 1:
             return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)

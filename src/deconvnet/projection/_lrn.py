@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deconvnet.tracing.lrn import neighbour_band
+
 
 @dataclass(frozen=True)
 class LrnConstants:
@@ -51,9 +53,7 @@ class LrnConstants:
 
     def band(self, like: Tensor, channels: int) -> Tensor:
         """C x C matrix of 0 and 1: ``squares @ band`` sums each map's neighbours."""
-        index = torch.arange(channels, device=like.device)
-        offset = index[:, None] - index[None, :]  # from the map that sums (column) to its neighbour (row)
-        return ((offset >= -(self.size // 2)) & (offset <= (self.size - 1) // 2)).to(like.dtype)
+        return neighbour_band(channels, self.size, 1, like.dtype, like.device)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,35 @@
-"""Whether a normalising layer works on each cell of all maps alone."""
+"""What is known of local response normalisation: which maps it sums, and whether a layer works cell by cell."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
+
+
+@lru_cache(maxsize=32)
+def neighbour_band(channels: int, size: int, groups: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Which maps are summed for which: ``squares @ band`` sums each map's ``size`` neighbours inside its group.
+
+    Parameters
+    ----------
+    channels, size, groups : int
+        Of an even ``size``, one map more lies below than above, as torch has it.
+    dtype, device
+        Of the matrix.
+
+    Returns
+    -------
+    Tensor, channels x channels
+        0 and 1; shared among callers, so not to be written into.
+    """
+    with torch.inference_mode(False):  # it may be saved for a backward pass later
+        index = torch.arange(channels, device=device)
+        offset = index[:, None] - index[None, :]  # from the map that sums (column) to its neighbour (row)
+        near = (offset >= -(size // 2)) & (offset <= (size - 1) // 2)
+        per_group = channels // groups
+        return (near & (index[:, None] // per_group == index[None, :] // per_group)).to(dtype)
 
 
 def works_cell_by_cell(module: nn.Module, maps: Tensor) -> bool:
