@@ -11,7 +11,7 @@ import deconvnet
 from deconvnet.errors import OptionError
 from deconvnet.networks import build, load, split_towers
 from deconvnet.networks.blurpool import BlurPool
-from deconvnet.networks.layer_table import layer_table
+from deconvnet.networks.layers import layer_table
 
 NAMES = ("zfnet", "zfnet-wide", "alexnet", "alexnet-dense")
 

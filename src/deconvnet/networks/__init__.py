@@ -2,7 +2,7 @@
 
 from deconvnet.networks.alexnet import split_towers
 from deconvnet.networks.external import is_external
-from deconvnet.networks.layer_table import LayerRow, layer_table
+from deconvnet.networks.layers import LayerRow, layer_table
 from deconvnet.networks.network import Network, lenet_preprocessing, load
 from deconvnet.networks.preprocessing import Preprocessing
 from deconvnet.networks.registry import NetworkEntry, build, entry, names

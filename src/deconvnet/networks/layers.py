@@ -1,4 +1,4 @@
-"""The layers of any network: what each is made of, gives and sees.
+"""The table of any network's layers: what each is made of, gives and sees.
 
 Command: ``deconvnet layers NETWORK``; about a second.
 """
@@ -7,46 +7,99 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from deconvnet.errors import UnknownNameError
-from deconvnet.networks.layer_table import LayerRow
-from deconvnet.networks.network import Network
 from deconvnet.tracing.modes import example_weight
 from deconvnet.tracing.receptive import LayerField, receptive_fields
 from deconvnet.tracing.recorder import ModuleCall, record_calls
 
+if TYPE_CHECKING:
+    from deconvnet.networks.network import Network
+
 Size = int | tuple[int, int]
 
 
-def layer_rows(network: Network) -> tuple[LayerRow, ...]:
-    """Every layer of a network, in the order in which they ran.
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer.
+
+    Attributes
+    ----------
+    name, kind : str
+        Name in the network, and class of the module.
+    kernel, stride, padding : int, (int, int) or None
+        Of a convolution or pool, in cells of the map it reads; rows and columns where these differ.
+    output : tuple of int
+        Shape without the batch: (channels, height, width) or (units,).
+    parameters : int
+        Trainable weights and biases.
+    multiply_adds : int
+        Multiplications with a weight, for one input.
+    receptive_field, receptive_stride : int, (int, int) or None
+        Side of the square of input pixels that one unit sees, and the distance between neighbours' squares;
+        ``None`` once a layer sees the whole input.
+    receptive_start : int, (int, int) or None
+        First row (= column) that the unit at position 0 sees; negative where padding moves it out of the image.
+    measured : bool
+        Whether the receptive field was measured rather than computed, so that it may be larger than said.
+    """
+
+    name: str
+    kind: str
+    kernel: int | tuple[int, int] | None
+    stride: int | tuple[int, int] | None
+    padding: int | tuple[int, int] | None
+    output: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    receptive_field: int | tuple[int, int] | None
+    receptive_stride: int | tuple[int, int] | None
+    receptive_start: int | tuple[int, int] | None
+    measured: bool = False
+
+
+def layer_table(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[LayerRow, ...]:
+    """Every layer of a module, in the order in which they ran on a blank input.
 
     Parameters
     ----------
-    network : Network
-        A built-in one, or anyone's. Of the latter, modules that hold others are listed too, with their own parameters
-        alone (their output is often the only place where a residual sum or a ReLU can be met), but for plain sequences.
+    module : nn.Module
+        It comes back as it was. Weights without memory (``torch.device("meta")``) will do, where every step is known.
+    input_shape : (int, int, int)
+        Channels, height and width.
 
     Returns
     -------
     tuple of LayerRow
-        Receptive fields come from the steps of the forward pass. Where one of these is not known, the field is measured
-        (``LayerRow.measured``): the pixels that the gradient of the middle unit, of all maps together, reaches in two
-        inputs of noise, weights that are all zero made random. A field measured is never larger than the true one.
+        Modules that hold others are listed too, with their own parameters alone (their output is often the only place
+        where a residual sum or a ReLU can be met), but for plain sequences. Receptive fields come from the steps of the
+        forward pass. Where one of these is not known, the field is measured (``LayerRow.measured``): the pixels that
+        the gradient of the middle unit, of all maps together, reaches in two inputs of noise, weights that are all zero
+        made random. A field measured is never larger than the true one.
     """
-    if network.is_builtin:
-        return network.layers()
-    module = network.module
     parts = dict(module.named_modules(remove_duplicate=False))
-    fields = {name: seen for name, seen in receptive_fields(module, network.input_shape).items() if name}
+    fields = {name: seen for name, seen in receptive_fields(module, input_shape).items() if name}
     fields = {name: seen for name, seen in fields.items() if not isinstance(parts[name], nn.Identity | nn.Sequential)}
     unknown = [name for name, seen in fields.items() if _is_unknown(seen)]
-    measured = _measure(module, unknown, network.input_shape) if unknown else {}
+    measured = _measure(module, unknown, input_shape) if unknown else {}
     return tuple(_row(name, parts[name], seen, measured.get(name)) for name, seen in fields.items())
+
+
+def layer_rows(network: Network) -> tuple[LayerRow, ...]:
+    """Every layer of a network, a built-in one's or anyone's; see `layer_table`."""
+    return network.layers() if network.is_builtin else layer_table(network.module, network.input_shape)
+
+
+def without_memory(module: nn.Module) -> nn.Module:
+    """A copy in evaluation mode whose tensors have shapes but no memory."""
+    memo: dict[int, Any] = {id(b): torch.empty_like(b, device="meta") for b in module.buffers()}
+    memo |= {id(p): nn.Parameter(torch.empty_like(p, device="meta"), p.requires_grad) for p in module.parameters()}
+    return copy.deepcopy(module, memo).eval()
 
 
 def convolutions(network: Network) -> list[str]:
@@ -71,9 +124,10 @@ def _row(name: str, part: nn.Module, seen: LayerField, measured: Size | None) ->
     leaf = not list(part.children())
     output = tuple(seen.shape)
     own = list(part.parameters(recurse=False))
+    ours = type(part).__module__.startswith(__package__ or "deconvnet.networks")  # LeNet-5 has layers of its own
+    works = ours or isinstance(part, nn.Conv2d | nn.Linear)
     weights = sum(p.numel() for p in own if p.ndim > 1)
-    cells = output[1] * output[2] if isinstance(part, nn.Conv2d) and len(output) == 3 else 1
-    works = isinstance(part, nn.Conv2d | nn.Linear)
+    cells = output[1] * output[2] if (ours or isinstance(part, nn.Conv2d)) and len(output) == 3 else 1
     size, stride, start = measured, None, None
     if seen.rows is not None and seen.columns is not None:
         size = _one(seen.rows.size, seen.columns.size)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from deconvnet.errors import ModelError, OptionError, UnknownNameError, WeightsError, printable
 from deconvnet.networks.external import is_external, is_file, load_external
-from deconvnet.networks.layer_table import LayerRow, layer_table
+from deconvnet.networks.layers import LayerRow, layer_table, without_memory
 from deconvnet.networks.preprocessing import Photo, Preprocessing
 from deconvnet.networks.registry import build, entry, names
 from deconvnet.networks.weights import SHIPPED, fit_weights, read_weights, save_weights, shipped
@@ -130,7 +130,7 @@ class Network:
         """
         if not self.is_builtin:
             raise ModelError(f"{self.name} is no sequence of layers: deconvnet.networks.layers tells them apart.")
-        return layer_table(self.module, self.input_shape)
+        return layer_table(without_memory(self.module), self.input_shape)
 
     def save(self, path: Path | str, half: bool = False) -> Path:
         """Write the weights with all that :func:`load` needs; see :func:`~deconvnet.networks.weights.save_weights`."""
