@@ -25,7 +25,7 @@ Command: ``deconvnet sanity NETWORK PHOTO...``; about half a minute. docs/sanity
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
