@@ -29,6 +29,7 @@ from deconvnet.training import initialize, spatial_autocorrelation
 from deconvnet.training.dataset import Dataset
 from deconvnet.training.evaluation import Accuracy, accuracy, scores
 from deconvnet.training.recipes import RECIPES, Recipe
+from deconvnet.training.record import TrainingRecord
 
 DATA = {
     "caltech": (
@@ -69,7 +70,8 @@ def main() -> None:
     )
     data, attribution, exclude = DATA[asked.kind]
     dataset, _ = open_dataset(trained.name, plan.held_out, plan.seed, asked.data, exclude)
-    if dataset.names(dataset.held_out) != run.json("split")["held_out"]:
+    record = TrainingRecord.read(run)
+    if dataset.names(dataset.held_out) != list(record.held_out):
         raise SystemExit("the split of the data is not the run's")
 
     weights = Path("src/deconvnet/weights") / f"{asked.name}.safetensors"
@@ -83,7 +85,7 @@ def main() -> None:
         f"top-1 {centre.top1:.2%}, top-5 {centre.top5:.2%}, mean over classes {centre.per_class:.2%} "
         f"on {centre.count:,} held-out {'digits' if asked.kind == 'mnist' else 'photos'}"
     )
-    metrics = run.json("metrics")
+    metrics = record.metrics
     card = {
         **trained.card,
         "title": asked.title,

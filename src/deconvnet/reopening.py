@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deconvnet.data import Photos, open_photos
 from deconvnet.errors import DataError, RunError
+from deconvnet.mining.run_record import MiningRecord
 from deconvnet.networks import Network, load
 from deconvnet.runs import Run
 
@@ -26,7 +27,7 @@ def reopen(run: Run, data: Path | str | None = None) -> tuple[Network, Photos]:
     if network.fingerprint != run.inputs["weights_sha256"]:
         raise RunError(f"the weights of {network.name} are not those that {run.path} was mined with: mine again.")
     source = str(data or run.place("photos"))
-    names = run.json("photos")["names"]
+    names = list(MiningRecord.read(run).names)
     try:
         photos = open_photos(source)
     except DataError as error:

@@ -29,7 +29,7 @@ def test_show_tells_inputs_settings_and_layers(command, mined):
     assert "finished" in answer.out
     assert "classes: other, red" in answer.out
     assert "batch_size: 16" in answer.out
-    assert "top.safetensors: " in answer.out
+    assert "record.safetensors: " in answer.out
     assert "conv1         96 maps of 30 x 30" in answer.out
     assert "GONE" not in answer.out
 

@@ -13,6 +13,7 @@ import pytest
 
 import deconvnet
 from deconvnet.runs import Run
+from deconvnet.training.record import TrainingRecord
 
 SMALL = ("--size", 64, "--fc-width", 16, "--batch-size", 4, "--threads", 1)
 FIGURES = re.compile(r"top-1 \S+, top-5 \S+, mean over .*?classes (\S+%)")
@@ -29,7 +30,7 @@ def test_train_then_evaluate(command, two_classes, tmp_path):
     assert answer.err.count("epoch ") == 2
     run = Run.open(tmp_path / "run", "train")
     assert run.finished
-    assert len(run.json("metrics")) == 2
+    assert len(TrainingRecord.read(run).metrics) == 2
     assert (tmp_path / "run" / "curve.png").read_bytes().startswith(b"\x89PNG")
     network = deconvnet.load(str(tmp_path / "run" / "network.safetensors"))
     assert network.classes == ("other", "red")
@@ -95,7 +96,7 @@ def test_resume_goes_on_and_ends_as_if_uninterrupted(command, two_classes, tmp_p
     assert "interrupted; the last whole epoch is in run: the same command with --resume goes on." in err
     assert "Traceback" not in err
     run = Run.open(tmp_path / "run", "train")
-    done = len(run.json("metrics"))
+    done = len(TrainingRecord.read(run).metrics)
     assert done == 2
     assert not run.finished
 
@@ -108,7 +109,7 @@ def test_resume_goes_on_and_ends_as_if_uninterrupted(command, two_classes, tmp_p
     resumed = command(*arguments, "--resume")
     assert resumed.code == 0, resumed
     assert resumed.err.count("epoch ") == epochs - done
-    assert [m["epoch"] for m in Run.open(tmp_path / "run").json("metrics")] == list(range(1, epochs + 1))
+    assert [m["epoch"] for m in TrainingRecord.read(Run.open(tmp_path / "run")).metrics] == list(range(1, epochs + 1))
     assert (tmp_path / "run" / "network.safetensors").is_file()
 
 

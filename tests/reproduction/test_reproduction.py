@@ -16,6 +16,7 @@ from PIL import Image
 from deconvnet.data import open_photos, sample_photos
 from deconvnet.errors import DataError, RunError, UnknownNameError
 from deconvnet.experiments.ablation.record import TABLE_3, AblationRecord
+from deconvnet.experiments.averaging.record import AverageRow, AveragingRecord
 from deconvnet.experiments.correspondence.record import CorrespondenceRecord, MaskedPhoto, SignChange
 from deconvnet.experiments.transfer.record import ACCURACY, Layer, TransferRecord
 from deconvnet.reproduction import Paper, claims, parts_of, plan, reproduce, some_classes
@@ -280,7 +281,9 @@ def test_averages_are_judged_by_the_photos_that_differ(tmp_path):
         run = Run.create(tmp_path / "average", "average", {"networks": ["alexnet-dense", "zfnet"]}, {}, overwrite=True)
         labels = np.zeros(len(zfnet), np.int64)
         given = np.array([alexnet, zfnet])
-        run.save_arrays("probabilities", {"probabilities": np.eye(2, dtype=np.float32)[given], "labels": labels})
+        rows = tuple(AverageRow(name, len(labels), 0, 0, 0, 0) for name in ("alexnet-dense", "zfnet", "average of 2"))
+        probabilities = np.eye(2, dtype=np.float32)[given]
+        AveragingRecord(rows, labels, np.arange(len(labels)), probabilities, ("a", "b"), False, "").write(run)
         return Evidence(tmp_path, {}, 2)
 
     judge = next(each for each in CLAIMS if each.name == "better-than-alexnet").judge
@@ -306,11 +309,11 @@ def test_the_table_and_the_page_name_every_claim(record):
 def test_a_damaged_record_is_refused(record, paper, tmp_path):
     place = tmp_path / "run"
     place.mkdir()
-    for name in ("manifest.json", "claims.json"):
+    for name in ("manifest.json", "record.json"):
         shutil.copy(paper.out / name, place / name)
-    content = json.loads((place / "claims.json").read_text())
+    content = json.loads((place / "record.json").read_text())
     del content["answers"]
-    (place / "claims.json").write_text(json.dumps(content))
+    (place / "record.json").write_text(json.dumps(content))
     with pytest.raises(RunError, match="damaged"):
         ReproductionRecord.read(Run.open(place))
     with pytest.raises(RunError, match="kind 'mine'"):

@@ -148,8 +148,8 @@ def test_opening_tells_what_is_wrong(tmp_path):
         (lambda text: "", "damaged"),
         (lambda text: "[1, 2]", "not a run of deconvnet"),
         (lambda text: text.replace("deconvnet-run", "else"), "not a run of deconvnet"),
-        (lambda text: text.replace('"schema": 1', '"schema": 2'), "newer deconvnet"),
-        (lambda text: text.replace('"schema": 1', '"schema": null'), "damaged"),
+        (lambda text: text.replace('"schema": 2', '"schema": 3'), "newer deconvnet"),
+        (lambda text: text.replace('"schema": 2', '"schema": null'), "damaged"),
         (lambda text: text.replace('"settings"', '"other"'), "'settings' is missing"),
     ],
 )

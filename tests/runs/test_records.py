@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deconvnet.errors import RunError
-from deconvnet.experiments.diagnosis.record import read_diagnosis
+from deconvnet.experiments.diagnosis.record import DiagnosesRecord
 from deconvnet.runs import Run
 from deconvnet.runs.records import from_json, reading
 
@@ -32,10 +32,9 @@ def test_a_run_of_another_kind(tmp_path: Path) -> None:
 
 def test_a_damaged_diagnosis(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", "diagnose", {}, {})
-    run.save_arrays("zfnet", {})
-    run.save_json("zfnet", {"network": "zfnet"})
+    run.save_json("record", {"networks": [{"network": "zfnet"}]})
     with pytest.raises(RunError, match="damaged"):
-        read_diagnosis(run, "zfnet")
+        DiagnosesRecord.read(run)
 
 
 def test_lists_are_tuples() -> None:

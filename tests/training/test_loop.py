@@ -38,6 +38,7 @@ from deconvnet.training import (
     resample_fc6,
     train,
 )
+from deconvnet.training.record import TrainingRecord
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 TWO_STAGES = replace(
@@ -91,7 +92,7 @@ def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def metrics(out: Path) -> list[dict]:
     return [{k: v for k, v in line.items() if k not in ("seconds", "images_per_second")}
-            for line in json.loads((out / "metrics.json").read_text())]  # fmt: skip
+            for line in json.loads((out / "record.json").read_text())["metrics"]]  # fmt: skip
 
 
 def tensors(out: Path) -> dict[str, torch.Tensor]:
@@ -109,12 +110,12 @@ def assert_same_run(one: Path, other: Path) -> None:
 def test_a_run_is_whole(whole: Path, folder: Path) -> None:
     run = Run.open(whole, "train")
     assert run.manifest["finished"]
-    lines = run.json("metrics")
+    lines = list(TrainingRecord.read(run).metrics)
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
     assert [line["size"] for line in lines] == [64, 64, 96, 96]
     own = dataset(folder)
-    assert run.json("split")["held_out"] == own.names(own.held_out)
-    assert run.json("skipped") == []
+    assert list(TrainingRecord.read(run).held_out) == own.names(own.held_out)
+    assert TrainingRecord.read(run).skipped == ()
     network = load(str(whole / "network.safetensors"))
     assert network.classes == ("chelsea", "coffee")
     assert network.input_shape == (3, 96, 96)
@@ -176,8 +177,9 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(whole: Path, folder: Path, 
     assert len(metrics(out)) == epoch - 1
     assert not Run.open(out).manifest["finished"]
     if epoch == 3:  # as if killed between a metrics line and its checkpoint, and while writing a file
-        lines = json.loads((out / "metrics.json").read_text())
-        (out / "metrics.json").write_text(json.dumps([*lines, {**lines[-1], "epoch": 3}]))
+        record = json.loads((out / "record.json").read_text())
+        lines = record["metrics"]
+        (out / "record.json").write_text(json.dumps({**record, "metrics": [*lines, {**lines[-1], "epoch": 3}]}))
         (out / ".0123456789abcdef.part").write_bytes(b"half")
     train(TWO_STAGES, dataset(folder), out, resume=True, card={"data": "pieces"})
     assert_same_run(whole, out)
@@ -228,7 +230,7 @@ def test_other_settings_or_data_in_the_same_folder_are_refused(whole: Path, fold
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5])
 def test_a_damaged_checkpoint_is_told(whole: Path, folder: Path, tmp_path: Path, keep: float) -> None:
-    for name in ("manifest.json", "metrics.json", "split.json", "checkpoint.pt"):
+    for name in ("manifest.json", "record.json", "checkpoint.pt"):
         (tmp_path / name).write_bytes((whole / name).read_bytes())
     data = (tmp_path / "checkpoint.pt").read_bytes()
     (tmp_path / "checkpoint.pt").write_bytes(data[: len(data) // 2 if keep == 0.5 else int(keep)])
@@ -254,7 +256,7 @@ def test_damaged_photos_are_left_out_and_named(folder: Path, tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         train(ONE_STAGE, own, tmp_path / "run", progress=only(TrainingStep, interrupt))
     run, network, found = train(ONE_STAGE, own, tmp_path / "run", resume=True)  # the same dataset, already decoded
-    assert [entry["name"] for entry in run.json("skipped")] == bad
+    assert [entry.name for entry in TrainingRecord.read(run).skipped] == bad
     assert found.count == network.card["held_out_photos"] == 3
     assert network.card["training_photos"] == 19
     train(ONE_STAGE, dataset(photos, ONE_STAGE), tmp_path / "run", resume=True)  # and a fresh one
@@ -266,7 +268,7 @@ def test_it_learns(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> 
     plan = replace(ONE_STAGE, stages=(Stage(64, 8, 0.0),), label_smoothing=0.0, batch_size=5)
     steps = []
     run, _, found = train(plan, dataset(folder, plan), tmp_path / "run", progress=only(TrainingStep, steps.append))
-    lines = run.json("metrics")
+    lines = list(TrainingRecord.read(run).metrics)
     assert lines[0]["train_loss"] < 1.5
     assert lines[-1]["train_loss"] < 0.35 * lines[0]["train_loss"]
     assert lines[-1]["train_top1"] > 0.9

@@ -18,9 +18,12 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="List runs, and show what is in them.", no_args_is_help=True, rich_markup_mode=None)
-    group.command("show")(show)
+    group = typer.Typer(
+        help="List runs, show what is in them, and draw it.", no_args_is_help=True, rich_markup_mode=None
+    )
     group.command("list")(list_runs)
+    group.command("show")(show)
+    group.command("draw")(draw)
     app.add_typer(group, name="runs", rich_help_panel=panels.RUNS)
 
 
@@ -30,37 +33,68 @@ def show(
         str | None, typer.Argument(help="Of a mining run: a layer, or a map such as conv5:17, to tell more of.")
     ] = None,
 ) -> None:
-    """Tell what a run is: made of what, finished or not, and of a mining run what every map does."""
-    from deconvnet.errors import OptionError
+    """Tell what a run is: made of what, finished or not, and its numbers."""
+    from deconvnet.errors import OptionError, RunError
     from deconvnet.runs import Run
+    from deconvnet.runs.kinds import kind_of
 
     opened = Run.open(run)
-    mined = opened.kind == "mine" and opened.has("top")
-    if unit is not None and not mined:
-        raise OptionError(f"{run} holds no mined layer: leave out {unit!r}.")
-    if unit is None:
-        _show_manifest(opened)
-        _show_shards(opened)
-    if mined:
-        from deconvnet.mining.record import TopActivations
+    if unit is not None:
+        if opened.kind != "mine" or not (opened.has("record") or opened.has("top")):
+            raise OptionError(f"{run} holds no mined layer: leave out {unit!r}.")
+        _show_mined(opened, unit)
+        return
+    _show_manifest(opened)
+    _show_shards(opened)
+    try:
+        told = kind_of(opened).table(opened)
+    except RunError:
+        if opened.finished:
+            raise
+        return  # what it is and how far it came is all that an unfinished run can tell
+    typer.echo(f"\n{told}")
 
-        found = TopActivations.from_arrays(opened.arrays("top"))
-        classes = opened.inputs.get("classes") or []
-        names = opened.json("photos")["names"]
-        if unit is None:
-            typer.echo(f"\n{found.count} photos, the {found.k} strongest of each map by {found.score}")
-            for name, top in found.layers.items():
-                _show_layer(name, top, classes)
-        elif ":" in unit:
-            from deconvnet.runs import Unit
 
-            address = Unit.parse(unit)
-            _show_map(address.channel, found[address.layer], names, classes)
+def draw(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the figures, or a picture's file (png, pdf, svg); the run's own by default."),
+    ] = None,
+) -> None:
+    """Draw a run's figures again from what it holds, without the network and the photos."""
+    from deconvnet.figures import save_figure
+    from deconvnet.runs import Run
+    from deconvnet.runs.kinds import kind_of
+    from deconvnet.runs.record import telling
+
+    opened = Run.open(run)
+    figures = kind_of(opened).draw(opened)
+    place = out or run
+    for number, (name, figure) in enumerate(figures.items()):
+        if place.suffix and not place.is_dir():
+            target = place if not number else place.with_name(f"{place.stem}-{name}{place.suffix}")
         else:
-            top = found[unit]
-            _show_layer(unit, top, classes)
-            for channel in range(top.channels):
-                typer.echo(f"{channel:5} {_line(top, channel, classes)}")
+            target = place / f"{name}.png"
+        with telling(opened, "cannot be drawn: "):
+            written = save_figure(figure, target)
+        typer.echo(f"{written}")
+
+
+def _show_mined(run: Run, unit: str) -> None:
+    from deconvnet.mining.run_record import MiningRecord, layer_line
+    from deconvnet.runs import Unit
+
+    record = MiningRecord.read(run)
+    classes = list(record.classes)
+    if ":" in unit:
+        address = Unit.parse(unit)
+        _show_map(address.channel, record.mined[address.layer], list(record.names), classes)
+        return
+    top = record.mined[unit]
+    typer.echo(layer_line(unit, top))
+    for channel in range(top.channels):
+        typer.echo(f"{channel:5} {_line(top, channel, classes)}")
 
 
 def list_runs(folder: Annotated[Path, typer.Argument(help="A folder with runs in it.")]) -> None:
@@ -130,18 +164,6 @@ def _contents(folder: Path) -> list[str]:
         f"{key}: {f'{len(found)} files, ' if key.endswith('/') else ''}{sum(found) / 1e6:.2f} MB"
         for key, found in sizes.items()
     ]
-
-
-def _show_layer(name: str, top: LayerTop, classes: list[str]) -> None:
-    import numpy as np
-
-    dead = top.dead.tolist()
-    listed = f": {', '.join(map(str, dead[:16]))}{' ...' if len(dead) > 16 else ''}" if dead else ""
-    middle = 100 * float(np.median(top.active_share))
-    typer.echo(
-        f"{name:10} {top.channels:5} maps of {top.shape[1]} x {top.shape[2]}, "
-        f"half of them active in at least {middle:.3g} % of the photos; {len(dead)} dead{listed}"
-    )
 
 
 def _line(top: LayerTop, channel: int, classes: list[str]) -> str:

@@ -59,6 +59,7 @@ def train(
     from deconvnet.training import train as run_training
     from deconvnet.training.figure import training_curve
     from deconvnet.training.loop import CHECKPOINT, NETWORK
+    from deconvnet.training.record import TrainingRecord
     from deconvnet.training.snapshots import epochs_to_keep
 
     plan = find(recipe).changed(network=network, epochs=epochs, size=size, batch_size=batch_size, seed=seed)
@@ -112,7 +113,7 @@ def train(
     )
     typer.echo(f"The weights are in {out / NETWORK}.")
     try:
-        curve = training_curve(run.json("metrics"), title=f"{plan.network}, recipe {plan.name}")
+        curve = training_curve(TrainingRecord.read(run).metrics, title=f"{plan.network}, recipe {plan.name}")
         typer.echo(f"The training curve is in {save_figure(curve, out / 'curve.png')}.")
     except DeconvnetError as error:  # the training itself is done and stored
         typer.echo(f"The training curve is not drawn: {error}", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -51,15 +52,15 @@ class FilterHealth:
     layer: str
     shape: tuple[int, int, int, int]
     stride: int
-    rms: Floats
+    rms: Annotated[Floats, "O"]
     rms_is_paper: bool
-    autocorrelation: Floats
+    autocorrelation: Annotated[Floats, "O"]
     noise_limit: float
     duplicates: tuple[tuple[int, int, float], ...]
-    bands: Floats
-    peak: Floats
-    concentration: Floats
-    radial: Floats
+    bands: Annotated[Floats, "O 3"]
+    peak: Annotated[Floats, "O"]
+    concentration: Annotated[Floats, "O"]
+    radial: Annotated[Floats, "16"]
     start: Mapping[str, float]
 
     @property
@@ -117,10 +118,10 @@ class MapHealth:
     layer: str
     at: str
     rectified: bool
-    photos: Floats
-    positions: Floats
-    lowest: Floats
-    highest: Floats
+    photos: Annotated[Floats, "C"]
+    positions: Annotated[Floats, "C"]
+    lowest: Annotated[Floats, "C"]
+    highest: Annotated[Floats, "C"]
 
     @property
     def dead(self) -> npt.NDArray[np.int64]:
@@ -155,4 +156,4 @@ class StrideHealth:
     kind: str
     stride: int
     share: float
-    by_map: Floats
+    by_map: Annotated[Floats, "C"]

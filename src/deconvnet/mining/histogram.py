@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,11 +53,11 @@ class LayerSpread:
         Photos of each class; K is 0 for photos without classes.
     """
 
-    histogram: npt.NDArray[np.int64]
-    sample: npt.NDArray[np.int64]
-    sample_values: npt.NDArray[np.float32]
-    class_sums: npt.NDArray[np.int64]
-    class_counts: npt.NDArray[np.int64]
+    histogram: Annotated[npt.NDArray[np.int64], "C 129"]
+    sample: Annotated[npt.NDArray[np.int64], "C 129"]
+    sample_values: Annotated[npt.NDArray[np.float32], "C 129"]
+    class_sums: Annotated[npt.NDArray[np.int64], "K C 2"]
+    class_counts: Annotated[npt.NDArray[np.int64], "K"]
 
     @classmethod
     def empty(cls, channels: int, classes: int) -> LayerSpread:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from deconvnet.errors import RunError, UnitError, UnknownNameError
 from deconvnet.mining.exact_sums import LIMBS, exact_means
@@ -59,15 +60,22 @@ class LayerTop:
         What all photos do to the maps, not only the strongest; None in records of an earlier deconvnet.
     """
 
-    values: np.ndarray
-    photos: np.ndarray
-    positions: np.ndarray
-    active: np.ndarray
-    sums: np.ndarray
+    values: Annotated[npt.NDArray[np.float32], "C k"]
+    photos: Annotated[npt.NDArray[np.int64], "C k"]
+    positions: Annotated[npt.NDArray[np.int32], "C k 2"]
+    active: Annotated[npt.NDArray[np.int64], "C"]
+    sums: Annotated[npt.NDArray[np.int64], "C 24"]
     count: int
     shape: tuple[int, int, int]
     spatial: bool
     spread: LayerSpread | None = None
+
+    def check(self) -> None:
+        """Refuse a shape of other maps, and a spread of others."""
+        if self.shape[0] != self.channels:
+            raise ValueError(f"shape is {self.shape} for {self.channels} maps")
+        if self.spread is not None and len(self.spread.histogram) != self.channels:
+            raise ValueError(f"spread is of {len(self.spread.histogram)} maps, not {self.channels}")
 
     @classmethod
     def empty(cls, shape: tuple[int, int, int], k: int, spatial: bool) -> LayerTop:
@@ -150,6 +158,17 @@ class TopActivations:
     count: int
     score: str = "max"
     seed: int = 0
+
+    def check(self) -> None:
+        """Refuse a record without a layer, and layers that kept different numbers of photos."""
+        if not self.layers:
+            raise ValueError("it holds no layer")
+        if self.score not in SCORES:
+            raise ValueError(f"score is {self.score[:60]!r}, not one of {', '.join(SCORES)}")
+        if len({top.k for top in self.layers.values()}) > 1:
+            raise ValueError("its layers kept different numbers of photos")
+        if self.k < 1:
+            raise ValueError("its layers kept no photo")
 
     def __getitem__(self, layer: str) -> LayerTop:
         if layer not in self.layers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -24,4 +25,4 @@ class Fill:
 
     name: str
     about: str
-    picture: npt.NDArray[np.uint8]
+    picture: Annotated[npt.NDArray[np.uint8], "H W 3"]

@@ -11,7 +11,7 @@ A claim reads the runs of the parts that it names (:mod:`deconvnet.reproduction`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,15 +19,17 @@ from pathlib import Path
 import numpy as np
 
 from deconvnet.experiments.ablation.record import BASE, AblationRecord
-from deconvnet.experiments.comparison.record import read_comparison
+from deconvnet.experiments.averaging.record import AverageRow, AveragingRecord
+from deconvnet.experiments.comparison.record import ComparisonRecord
 from deconvnet.experiments.correspondence.record import CorrespondenceRecord, SignChange
-from deconvnet.experiments.diagnosis.record import DiagnosisRecord, read_diagnosis
+from deconvnet.experiments.diagnosis.record import DiagnosesRecord, DiagnosisRecord
 from deconvnet.experiments.evolution.record import EvolutionRecord
 from deconvnet.experiments.invariance.record import InvarianceRecord, InvarianceSummary
-from deconvnet.experiments.occlusion.faithfulness_record import CURVES, read_faithfulness
-from deconvnet.experiments.occlusion.record import OccludedPhoto, read_occlusion
+from deconvnet.experiments.occlusion.faithfulness_record import CURVES
+from deconvnet.experiments.occlusion.record import OccludedPhoto, OcclusionRecord
+from deconvnet.experiments.sanity.record import SanityRecord
 from deconvnet.experiments.transfer.record import TransferRecord
-from deconvnet.mining.record import TopActivations
+from deconvnet.mining.run_record import MiningRecord
 from deconvnet.reproduction.record import FAILS, HOLDS, UNTESTABLE, Answer
 from deconvnet.runs import Run
 
@@ -132,22 +134,22 @@ def _noise(difference: str, error: float) -> str:
 
 
 def _mostly_connected(evidence: Evidence) -> Verdict:
-    rows, _ = read_comparison(evidence.run("compare"))
-    row = next(each for each in rows if each.name == "zfnet")
+    record = ComparisonRecord.read(evidence.run("compare"))
+    row = next(each for each in record.rows if each.name == "zfnet")
     whole, kernels = row.published_parameters or 0, row.convolution_parameters
     return Verdict(f"{whole:,} in all, {whole - kernels:,} in fc6 to fc8", whole - kernels > whole / 2)
 
 
 def _on_imagenet(evidence: Evidence) -> Verdict:
-    rows = evidence.run("average").json("table")["rows"]
-    told = f"{_percent(_named(rows, 'zfnet')['top1'])} on these photos"
+    error = _named(AveragingRecord.read(evidence.run("average")).rows, "zfnet").top1
+    told = f"{_percent(error)} on these photos"
     if evidence.classes != IMAGENET_CLASSES:
         return Verdict(told, None, f"the data has {evidence.classes} classes and is not ImageNet 2012")
-    return Verdict(told, abs(_named(rows, "zfnet")["top1"] - 0.384) <= 0.01)
+    return Verdict(told, abs(error - 0.384) <= 0.01)
 
 
-def _named(rows: list[dict[str, float | str]], name: str) -> dict[str, float]:
-    return next(each for each in rows if str(each["name"]).startswith(name))  # type: ignore[return-value]
+def _named(rows: Sequence[AverageRow], name: str) -> AverageRow:
+    return next(each for each in rows if each.name.startswith(name))
 
 
 def _better_than_alexnet(evidence: Evidence) -> Verdict:
@@ -161,17 +163,17 @@ def _better_than_alexnet(evidence: Evidence) -> Verdict:
 
 def _average_is_better(evidence: Evidence) -> Verdict:
     run = evidence.run("average" if "average-zfnets" in evidence.missing else "average-zfnets")
-    rows = run.json("table")["rows"]
-    best, mean = min(row["top1"] for row in rows[:-1]), rows[-1]
-    told = f"{_percent(mean['top1'])} ({len(rows) - 1} networks) against {_percent(best)} of the best"
-    return _by_sign_test(told, mean["gained"], mean["lost"])
+    rows = AveragingRecord.read(run).rows
+    best, mean = min(row.top1 for row in rows[:-1]), rows[-1]
+    told = f"{_percent(mean.top1)} ({len(rows) - 1} networks) against {_percent(best)} of the best"
+    return _by_sign_test(told, mean.gained, mean.lost)
 
 
 def _right(run: Run) -> dict[str, np.ndarray]:
     """Which photos each network names rightly."""
-    found = run.arrays("probabilities")
+    found = AveragingRecord.read(run)
     names = run.settings["networks"]
-    return {name: p.argmax(1) == found["labels"] for name, p in zip(names, found["probabilities"], strict=True)}
+    return {name: p.argmax(1) == found.labels for name, p in zip(names, found.probabilities, strict=True)}
 
 
 def _by_sign_test(told: str, gained: int, lost: int) -> Verdict:
@@ -290,8 +292,8 @@ def _both_overfit(evidence: Evidence) -> Verdict:
 
 def _upper_maps_know_classes(evidence: Evidence) -> Verdict:
     run = evidence.run("mine")
-    labels = np.array(run.json("photos")["labels"])
-    mined = TopActivations.from_arrays(run.arrays("top"))
+    record = MiningRecord.read(run)
+    labels, mined = np.array(record.labels), record.mined
     purities: list[float] = []
     for layer in run.settings["layers"]:
         top = mined[layer]
@@ -311,9 +313,10 @@ def _purity(labels: np.ndarray, photos: np.ndarray) -> float:
 
 
 def _pictures_need_weights(evidence: Evidence) -> Verdict:
-    means = evidence.run("sanity").json("sanity")["means"]["deconvnet"]
-    upper = max(1, len(means["cascade"]) // 2)
-    kept, floor = means["cascade"][upper - 1][2], means["other photo"][0][2]
+    record = SanityRecord.read(evidence.run("sanity"))
+    upper = max(1, len(record.stages) // 2)
+    kept = float(record.mean("deconvnet", "cascade")[upper - 1, 2])
+    floor = float(record.mean("deconvnet", "other photo")[0, 2])
     told = f"rank correlation {kept:.2f} with random weights in the upper layers, {floor:.2f} of another photo"
     return Verdict(told, kept <= floor + 0.1)
 
@@ -407,8 +410,7 @@ SMOOTHED = 0.3
 
 
 def _diagnosis(evidence: Evidence, name: str) -> DiagnosisRecord:
-    run = evidence.run("diagnose")
-    return read_diagnosis(run, str(run.settings["networks"].index(name)))
+    return DiagnosesRecord.read(evidence.run("diagnose")).of(name)
 
 
 def _both(evidence: Evidence) -> tuple[DiagnosisRecord, DiagnosisRecord]:
@@ -475,7 +477,7 @@ def _clipping_is_needed(evidence: Evidence) -> Verdict:
 
 
 def _covered(evidence: Evidence) -> tuple[OccludedPhoto, ...]:
-    return read_occlusion(evidence.run("occlude"))
+    return OcclusionRecord.read(evidence.run("occlude")).photos
 
 
 def _covering_hurts_the_class(evidence: Evidence) -> Verdict:
@@ -511,7 +513,7 @@ def _projection_tells_where(evidence: Evidence) -> Verdict:
 
 
 def _object_is_located(evidence: Evidence) -> Verdict:
-    every = read_faithfulness(evidence.run("occlude"))
+    every = OcclusionRecord.read(evidence.run("occlude")).faithfulness
     means = {
         (curve, order): np.array([one.area(curve, order).mean() for one in every])
         for curve in CURVES

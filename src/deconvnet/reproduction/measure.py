@@ -32,13 +32,13 @@ from deconvnet.experiments.evolution import evolve, training_photos
 from deconvnet.experiments.invariance import measure_invariance
 from deconvnet.experiments.occlusion import measure_faithfulness, occlude
 from deconvnet.experiments.occlusion.faithfulness_figure import faithfulness_curves
-from deconvnet.experiments.occlusion.faithfulness_record import save_faithfulness
 from deconvnet.experiments.occlusion.record import KIND as OCCLUDE
-from deconvnet.experiments.occlusion.record import save_occlusion
+from deconvnet.experiments.occlusion.record import OcclusionRecord
 from deconvnet.experiments.sanity.measure import check_sanity
 from deconvnet.experiments.top_nine import draw_top_nine, mine
 from deconvnet.experiments.transfer import Scratch, transfer
 from deconvnet.figures import save_figure
+from deconvnet.mining.run_record import MiningRecord
 from deconvnet.networks import Network, load
 from deconvnet.networks.controls import with_shuffled_weights, with_weight_noise
 from deconvnet.progress import Progress, report
@@ -229,7 +229,7 @@ def _mine(paper: Paper, out: Path) -> float:
     for layer in run.settings["layers"]:
         figure = draw_top_nine(run, layer, maps=paper.scale.drawn, progress=paper.tell)
         save_figure(figure, out / f"{layer}.png")
-    return float(run.json("timing")["seconds"].get("forward", 0.0))
+    return MiningRecord.read(run).seconds.get("forward", 0.0)
 
 
 def _evolve(paper: Paper, out: Path) -> float:
@@ -295,8 +295,7 @@ def _occlude(paper: Paper, out: Path) -> None:
         )
         report(paper.tell, number, len(result.photos), "deletion and insertion")
     run = Run.create(out, OCCLUDE, result.settings, result.inputs, overwrite=True)
-    save_occlusion(run, result.photos)
-    save_faithfulness(run, measured)
+    OcclusionRecord(network.title, result.photos, tuple(measured)).write(run)
     run.finish()
     save_figure(result.plot(), out / "occlusion.png")
     save_figure(faithfulness_curves(measured, f"{network.title}: deletion and insertion"), out / "faithfulness.png")

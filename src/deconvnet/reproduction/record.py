@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import ClassVar, Literal
 
-from deconvnet.runs.directory import Run
-from deconvnet.runs.records import reading
+from deconvnet.runs.record import Record
 
 KIND = "reproduce"
 HOLDS, FAILS, UNTESTABLE = "holds", "does not hold", "not testable"
@@ -43,7 +42,7 @@ class Answer:
     rule: str
     paper: str
     ours: str
-    verdict: str
+    verdict: Literal["holds", "does not hold", "not testable"]
     why: str
     parts: tuple[str, ...]
 
@@ -73,7 +72,7 @@ class PartTime:
 
 
 @dataclass(frozen=True)
-class ReproductionRecord:
+class ReproductionRecord(Record):
     """Everything of a reproduction but the parts, which are runs of their own in its folder.
 
     Attributes
@@ -88,6 +87,8 @@ class ReproductionRecord:
     answers : tuple of Answer
         In the order of the paper.
     """
+
+    kind: ClassVar[str] = KIND
 
     scale: str
     about: str
@@ -147,36 +148,6 @@ class ReproductionRecord:
                 "",
             ]
         )
-
-    def write(self, run: Run) -> None:
-        """Into a run of kind ``"reproduce"``: ``claims.json``."""
-        run.save_json(
-            "claims",
-            {
-                **{name: getattr(self, name) for name in _PLAIN},
-                "parts": [vars(part) for part in self.parts],
-                "answers": [vars(answer) for answer in self.answers],
-            },
-        )
-
-    @classmethod
-    def read(cls, run: Run) -> Self:
-        """What :meth:`write` wrote.
-
-        Raises
-        ------
-        RunError
-            If the run is of another kind, or its record is missing or damaged.
-        """
-        with reading(run, KIND):
-            record = run.json("claims")
-            plain: dict[str, Any] = {name: record[name] for name in _PLAIN}
-            plain["networks"] = tuple(plain["networks"])
-            answers = tuple(Answer(**{**each, "parts": tuple(each["parts"])}) for each in record["answers"])
-            return cls(parts=tuple(PartTime(**each) for each in record["parts"]), answers=answers, **plain)
-
-
-_PLAIN = ("scale", "about", "data", "networks")
 
 
 def _seconds(part: PartTime) -> list[str]:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 FORMAT = "deconvnet-run"
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 
 
 class Manifest(Mapping[str, Any]):
     """What a run is: a read-only mapping, stored as ``manifest.json``.
 
-    Its keys are ``format`` (always ``"deconvnet-run"``), ``schema`` (an integer, 1), ``kind`` (``"mine"``,
+    Its keys are ``format`` (always ``"deconvnet-run"``), ``schema`` (an integer, 2), ``kind`` (``"mine"``,
     ``"train"``, ...), ``created`` (UTC, ISO 8601), ``deconvnet`` (the version that made it), ``settings`` and
     ``inputs`` (mappings: what was asked for, and of which weights and photos), ``finished`` (a boolean), and once
     finished ``finished_at``. ``places`` says where things outside the run lay, and ``shards`` into how many parts its
@@ -270,6 +270,10 @@ class Run:
         """The arrays stored under ``name``; `RunError` if they are missing or damaged."""
         return files.read_arrays(self._file(name, ".safetensors"))
 
+    def holds_arrays(self, name: str) -> bool:
+        """Whether arrays are stored under ``name``."""
+        return self._file(name, ".safetensors").is_file()
+
     def save_json(self, name: str, content: Any) -> None:
         """Store plain content as ``NAME.json``."""
         files.write_json(self._file(name, ".json"), content)
@@ -303,6 +307,13 @@ class Run:
         manifest = self.manifest.changed(finished=True, finished_at=_now())
         files.write_json(self.path / MANIFEST, dict(manifest))
         self.manifest = manifest
+
+    def adopt_schema(self) -> None:
+        """Say in the manifest that the run is of this schema, once an older one that was gone on with is."""
+        if self.manifest["schema"] < SCHEMA:
+            manifest = self.manifest.changed(schema=SCHEMA)
+            files.write_json(self.path / MANIFEST, dict(manifest))
+            self.manifest = manifest
 
     def _file(self, name: str, ending: str) -> Path:
         parts = PurePosixPath(name).parts

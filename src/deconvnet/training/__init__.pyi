@@ -1,3 +1,5 @@
+import deconvnet.runs.kinds
+
 from .dataset import Dataset as Dataset
 from .dataset import DigitDataset as DigitDataset
 from .dataset import PhotoDataset as PhotoDataset
@@ -16,3 +18,5 @@ from .recipes import Stage as Stage
 from .recipes import recipe as recipe
 from .resizing import resample_fc6 as resample_fc6
 from .snapshots import snapshot as snapshot
+
+KIND: deconvnet.runs.kinds.Kind

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from deconvnet.runs.directory import Run
+    from deconvnet.training.record import TrainingRecord
+
 
 def training_curve(metrics: Sequence[Mapping[str, Any]], title: str | None = None) -> Figure:
     """Draw a training run's metrics.
@@ -91,3 +94,8 @@ def _panel(
 
 def _value(raw: Any, factor: float) -> float | None:
     return float(raw) * factor if raw is not None and isfinite(raw) else None
+
+
+def figures(record: TrainingRecord, _run: Run) -> dict[str, Figure]:
+    """The figures of a run, by name."""
+    return {"curve": training_curve(record.metrics, record.title)}

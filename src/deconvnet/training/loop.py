@@ -11,7 +11,7 @@ import io
 import math
 import pickle
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +43,7 @@ from deconvnet.training.dataset import (
 from deconvnet.training.evaluation import Accuracy, evaluate
 from deconvnet.training.initialization import initialize, renormalize_filters, spatial_autocorrelation
 from deconvnet.training.recipes import Recipe, Stage
+from deconvnet.training.record import KIND, EpochMetrics, TrainingRecord, UnreadPhoto, holds_record
 from deconvnet.training.resizing import begin_with, carry_state, resample_fc6
 from deconvnet.training.schedule import Schedule
 from deconvnet.training.weight_gradient import unfold_weight_gradients
@@ -141,9 +142,8 @@ def train(
 
     Notes
     -----
-    The run holds ``split.json`` (names of the held-out photos), ``metrics.json`` (one line an epoch),
-    ``checkpoint.pt`` (written whole after every epoch), ``snapshots/epoch-0010.safetensors`` and, at the end,
-    ``skipped.json`` (photos that could not be read) and ``network.safetensors``.
+    The run holds a `deconvnet.training.record.TrainingRecord` and ``checkpoint.pt`` (both written whole after every
+    epoch), ``snapshots/epoch-0010.safetensors`` and, at the end, ``network.safetensors``.
     """
     _check(recipe, dataset, device)
     photos = len(dataset.train) + len(dataset.held_out) + len(dataset.skipped)  # also after a first decoding
@@ -157,26 +157,37 @@ def train(
             )
         inputs["start"] = start.fingerprint
     where = {"places": places(out, photos=dataset.photos.address)} if isinstance(dataset, PhotoDataset) else {}
-    run = Run.create(out, "train", recipe.record(), inputs, notes=where, resume=resume)
-    if not run.has("split"):
-        run.save_json(
-            "split", {"seed": recipe.seed, "classes": dataset.classes, "held_out": dataset.names(dataset.held_out)}
-        )
+    run = Run.create(out, KIND, recipe.record(), inputs, notes=where, resume=resume)
+    earlier = TrainingRecord.read(run) if resume and holds_record(run) else None
+    if earlier is None:
+        _record(recipe, dataset, ()).write(run)
     # "resized" crops are cut from photos with some detail to spare, the others from photos as evaluation sees them
     margin = max(recipe.resize, 1.25) if recipe.augmentation.crop == "resized" else recipe.resize
     side = round(max(s.size for s in recipe.stages) * margin)
     reading = counter(progress, "reading photos") or (lambda done, total: None)
     dataset.decode(side, reading, enlarge=recipe.augmentation.crop != "resized")
     session = _Session(recipe, dataset, run, torch.device(device), dict(card or {}), start)
-    if run.has("metrics") and (run.path / CHECKPOINT).is_file():
-        session.restore()
+    if earlier is not None and earlier.metrics and (run.path / CHECKPOINT).is_file():
+        session.restore(earlier.metrics)
     while session.epoch < recipe.epochs:
         session.train_epoch(progress)
     network, measured = session.result()
-    run.save_json("skipped", [{"name": s.name, "why": s.why} for s in dataset.skipped])
+    replace(
+        _record(recipe, dataset, session.metrics, session.kept),
+        skipped=tuple(UnreadPhoto(s.name, s.why) for s in dataset.skipped),
+    ).write(run)
     network.save(run.path / NETWORK)
     run.finish()
     return run, network, measured
+
+
+def _record(
+    recipe: Recipe, dataset: Dataset, metrics: Sequence[EpochMetrics], snapshots: Sequence[str] = ()
+) -> TrainingRecord:
+    held_out = tuple(dataset.names(dataset.held_out))
+    return TrainingRecord(
+        recipe.record(), recipe.seed, tuple(dataset.classes), held_out, tuple(metrics), tuple(snapshots)
+    )
 
 
 def _check(recipe: Recipe, dataset: Dataset, device: str) -> None:
@@ -230,7 +241,7 @@ class _Session:
         self.start = start
         self.recipe, self.dataset, self.run, self.device, self.card = recipe, dataset, run, device, card
         self.epoch = 0
-        self.metrics: list[dict[str, Any]] = []
+        self.metrics: list[EpochMetrics] = []
         self.schedule = Schedule(recipe)
         self.channels = entry(recipe.network).channels
         self.loss = map_loss if recipe.loss == "map" else self._cross_entropy
@@ -447,7 +458,7 @@ class _Session:
         """Snapshot, then metrics, then the checkpoint: the checkpoint's epoch is the one that counts."""
         if self.epoch in self.recipe.snapshot_epochs:
             self.network({}).save(self.run.path / "snapshots" / f"epoch-{self.epoch:04d}.safetensors", half=True)
-        self.run.save_json("metrics", self.metrics)
+        _record(self.recipe, self.dataset, self.metrics, self.kept).write(self.run)
         state = {
             "epoch": self.epoch,
             "module": self.module.state_dict(),
@@ -458,8 +469,14 @@ class _Session:
         torch.save(state, buffer)
         write_bytes(self.run.path / CHECKPOINT, buffer.getvalue())
 
-    def restore(self) -> None:
-        """Go back to the last whole epoch."""
+    @property
+    def kept(self) -> list[str]:
+        """The snapshots of the epochs that are done."""
+        done = (epoch for epoch in self.recipe.snapshot_epochs if epoch <= self.epoch)
+        return [f"snapshots/epoch-{epoch:04d}" for epoch in done]
+
+    def restore(self, metrics: Sequence[EpochMetrics]) -> None:
+        """Go back to the last whole epoch, of which ``metrics`` tell."""
         path = self.run.path / CHECKPOINT
         try:
             state = torch.load(path, weights_only=True, map_location=self.device)
@@ -483,7 +500,7 @@ class _Session:
             why = (str(error) or type(error).__name__).splitlines()[0]
             raise RunError(f"{path} is damaged ({why}): remove the run and train anew.") from error
         self.epoch = epoch
-        self.metrics = self.run.json("metrics")[:epoch]
+        self.metrics = list(metrics[:epoch])
 
     def network(self, card: Mapping[str, Any]) -> Network:
         """The network as it is now."""
@@ -507,7 +524,7 @@ class _Session:
             "held_out_top1": measured.top1,
             "held_out_top5": measured.top5,
             "held_out_per_class": measured.per_class,
-            "autocorrelation": self.metrics[-1]["autocorrelation"] if self.metrics else {},
+            "autocorrelation": self.metrics[-1].get("autocorrelation", {}) if self.metrics else {},
         }
         return self.network(card), measured
 

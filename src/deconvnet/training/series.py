@@ -13,8 +13,7 @@ from deconvnet.progress import Progress
 from deconvnet.runs import Run
 from deconvnet.training import Dataset, Recipe, train
 from deconvnet.training.loop import NETWORK
-
-METRICS = "metrics"
+from deconvnet.training.record import TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,14 @@ def trained(
     anew = run is None
     if run is None:
         run, _, _ = train(recipe, dataset, folder, resume=True, card=card, device=device, progress=progress)
-    metrics: list[dict[str, Any]] = run.json(METRICS)
+    metrics = TrainingRecord.read(run).metrics
     if not metrics:
         raise RunError(f"{folder} holds no epoch: remove it and train anew.")
     return TrainingOutcome(
-        metrics[-1], load(str(run.path / NETWORK)).parameters, sum(each["seconds"] for each in metrics), anew
+        dict(metrics[-1]),
+        load(str(run.path / NETWORK)).parameters,
+        sum(each.get("seconds", 0.0) for each in metrics),
+        anew,
     )
 
 

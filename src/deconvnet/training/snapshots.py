@@ -23,6 +23,7 @@ from deconvnet.networks.checkpoints import fit_checkpoint, read_checkpoint
 from deconvnet.networks.weights import is_own
 from deconvnet.runs import Run
 from deconvnet.runs.files import write_bytes
+from deconvnet.training.record import TrainingRecord, holds_record
 from deconvnet.training.resizing import resample_fc6
 
 FOLDER = "snapshots"
@@ -158,7 +159,8 @@ def _of_run(folder: Path) -> list[Path]:
     run = Run.open(folder, "train")
     paths = _inside(run.path / FOLDER) if (run.path / FOLDER).is_dir() else []
     if not paths:
-        epochs = "no epoch is done yet" if not run.has("metrics") else "its recipe kept none, or they were removed"
+        done = holds_record(run) and TrainingRecord.read(run).metrics
+        epochs = "its recipe kept none, or they were removed" if done else "no epoch is done yet"
         raise RunError(f"the training run {folder} has no snapshots ({epochs}): train one that keeps them.")
     return paths
 

@@ -21,6 +21,7 @@ from deconvnet.networks import build, load
 from deconvnet.progress import only
 from deconvnet.runs import Run
 from deconvnet.training import RECIPES, EpochReport, Stage
+from deconvnet.training.record import TrainingRecord
 
 TINY = replace(
     RECIPES["caltech101"],
@@ -94,14 +95,14 @@ def test_each_training_is_a_run_with_its_numbers(found, place, photos):
             run = Run.open(place / name / f"seed-{s}", "train")
             assert run.finished
             assert run.settings["seed"] == s
-            assert found.top1[v, s] == pytest.approx(1 - run.json("metrics")[-1]["val_top1"])
+            assert found.top1[v, s] == pytest.approx(1 - TrainingRecord.read(run).metrics[-1]["val_top1"])
             assert found.train[v, s] == run.json("training-error")["top1"]
         network = load(str(run.path / "network.safetensors"))
         assert found.parameters[v] == network.parameters
     assert network.options["widths"] == [12, 24, 16]
-    split = Run.open(place / "base" / "seed-1").json("split")["held_out"]
-    assert split == Run.open(place / "wide" / "seed-1").json("split")["held_out"]
-    assert split != Run.open(place / "base" / "seed-0").json("split")["held_out"]
+    split = TrainingRecord.read(Run.open(place / "base" / "seed-1")).held_out
+    assert split == TrainingRecord.read(Run.open(place / "wide" / "seed-1")).held_out
+    assert split != TrainingRecord.read(Run.open(place / "base" / "seed-0")).held_out
     train = [i for i, photo in enumerate(photos.names) if photo not in split]
     wrong = [
         network.classes[int(network.module(network.preprocessing([photos.read(i)])).argmax())]

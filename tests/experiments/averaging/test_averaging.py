@@ -14,6 +14,7 @@ import deconvnet
 from deconvnet.errors import DataError, OptionError
 from deconvnet.experiments.averaging import measure as averaging
 from deconvnet.experiments.averaging.measure import average, sign_test
+from deconvnet.experiments.averaging.record import AveragingRecord
 from deconvnet.networks import load
 from deconvnet.runs import Run
 from deconvnet.training import PhotoDataset
@@ -94,9 +95,9 @@ def test_sign_test(gained, lost):
 def test_saved_with_every_probability(averaged, tmp_path):
     run = averaged.save(tmp_path / "run")
     again = Run.open(run.path, "average")
-    arrays = again.arrays("probabilities")
-    np.testing.assert_array_equal(arrays["probabilities"], averaged.probabilities)
-    assert again.json("table")["rows"][2]["name"] == "average of 2"
+    record = AveragingRecord.read(again)
+    np.testing.assert_array_equal(record.probabilities, averaged.probabilities)
+    assert record.rows[2].name == "average of 2"
     assert again.inputs["classes"] == list(CLASSES)
     assert "sign test" in averaged.table()
     assert len(averaged.plot().axes) == 3

@@ -11,7 +11,7 @@ from deconvnet.errors import DataError, OptionError, RunError
 from deconvnet.experiments.comparison import measure as comparison
 from deconvnet.experiments.comparison.figure import comparison_figure
 from deconvnet.experiments.comparison.measure import activation_numbers, compare, interleaved_seconds
-from deconvnet.experiments.comparison.record import comparison_table, read_comparison
+from deconvnet.experiments.comparison.record import ComparisonRecord, comparison_table
 from deconvnet.networks import load
 from deconvnet.runs import Run
 
@@ -93,11 +93,11 @@ def test_table_and_figure(compared):
 
 def test_saved_and_read_again(compared, tmp_path):
     run = compared.save(tmp_path / "run")
-    rows, threads = read_comparison(Run.open(run.path, "compare"))
-    assert rows == compared.rows
-    assert threads == compared.threads
-    assert comparison_table(rows, threads) == compared.table()
-    assert run.arrays("filters")["2"].shape == (96, 3, 7, 7)
+    read = ComparisonRecord.read(Run.open(run.path, "compare"))
+    assert read.rows == compared.rows
+    assert read.threads == compared.threads
+    assert comparison_table(read.rows, read.threads) == compared.table()
+    assert read.filters[2].shape == (96, 3, 7, 7)
     with pytest.raises(RunError, match="holds a compare run already"):
         compared.save(tmp_path / "run")
 

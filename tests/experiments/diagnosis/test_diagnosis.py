@@ -16,7 +16,7 @@ from deconvnet.errors import DataError, ModelError, OptionError, RunError
 from deconvnet.experiments.diagnosis.figure import diagnosis_figure
 from deconvnet.experiments.diagnosis.findings import findings
 from deconvnet.experiments.diagnosis.measure import Diagnosis, diagnose, drawn_sample
-from deconvnet.experiments.diagnosis.record import DiagnosisRecord, read_diagnosis
+from deconvnet.experiments.diagnosis.record import DiagnosesRecord, DiagnosisRecord
 from deconvnet.filter_statistics.filters import filter_health
 from deconvnet.networks import load
 from deconvnet.runs import Run
@@ -156,7 +156,7 @@ def test_without_photos_only_filters(ill):
 
 def test_saved_and_read_again(diagnosis, tmp_path):
     run = diagnosis.save(tmp_path / "run")
-    again = read_diagnosis(Run.open(run.path, "diagnose"), "0")
+    again = DiagnosesRecord.read(Run.open(run.path, "diagnose")).networks[0]
     for name in ("filters", "maps", "strided", "shifts"):
         for old, new in zip(getattr(diagnosis, name), getattr(again, name), strict=True):
             for key, value in vars(old).items():

@@ -16,6 +16,7 @@ from deconvnet.experiments.evolution.record import EvolutionRecord
 from deconvnet.networks import load
 from deconvnet.runs import Run
 from deconvnet.training import snapshot
+from deconvnet.training.record import TrainingRecord
 
 FAST = ("--maps", 2, "--compare", 2, "--layer", "conv1", "--layer", "conv3")
 TRAIN = ("train", "caltech101", "--size", "64", "--epochs", "3", "--fc-width", "8", "--batch-size", "8")
@@ -52,7 +53,7 @@ def test_a_training_run_to_a_run_with_its_figures(command, trained, photos, tmp_
     assert "8 training photos in 2 snapshots" in answer.out
     run = Run.open(tmp_path / "runs" / "evolution")
     record = EvolutionRecord.read(run)
-    held_out = set(Run.open(trained).json("split")["held_out"])
+    held_out = set(TrainingRecord.read(Run.open(trained)).held_out)
     assert len(held_out) == 2
     assert record.photos == 8
     assert set(record.names.values()) <= {f"{c}/{i}.png" for c in ("blue", "red") for i in range(5)} - held_out

@@ -286,7 +286,7 @@ def test_the_record_comes_back(found, tmp_path) -> None:
         found.save(tmp_path / "run")
     with pytest.raises(RunError, match="of kind 'look'"):
         EvolutionRecord.read(Run.create(tmp_path / "other", "look", {}, {}))
-    (tmp_path / "run" / "evolution.json").write_text('{"layers": ["conv1"]}')
+    (tmp_path / "run" / "record.json").write_text('{"layers": ["conv1"]}')
     with pytest.raises(RunError, match="damaged"):
         EvolutionRecord.read(run)
 

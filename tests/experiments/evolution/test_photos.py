@@ -11,6 +11,7 @@ from deconvnet.errors import RunError
 from deconvnet.experiments.evolution.photos import training_photos
 from deconvnet.runs import Run, places
 from deconvnet.training import DigitDataset, PhotoDataset
+from deconvnet.training.record import TrainingRecord
 
 MNIST = Path(__file__).parents[4] / "shared" / "data" / "mnist"
 
@@ -19,7 +20,7 @@ def test_photos_without_the_held_out_ones(two_classes, tmp_path):
     dataset = PhotoDataset(open_photos(two_classes), 0.3, 5)
     where = {"places": places(tmp_path / "run", photos=dataset.photos.address)}
     run = Run.create(tmp_path / "run", "train", {}, {"data": dataset.fingerprint}, notes=where)
-    run.save_json("split", {"classes": dataset.classes, "held_out": dataset.names(dataset.held_out)})
+    TrainingRecord({}, 5, tuple(dataset.classes), tuple(dataset.names(dataset.held_out)), (), ()).write(run)
     found = training_photos(run)
     assert list(found.photos.names) == dataset.names(dataset.train)
     assert found.address == str(two_classes)
@@ -30,7 +31,7 @@ def test_a_run_that_does_not_say_where(two_classes, tmp_path):
     run = Run.create(tmp_path / "run", "train", {}, {"data": "x"})
     with pytest.raises(RunError, match="--data"):
         training_photos(run)
-    run.save_json("split", {"classes": ["other", "red"], "held_out": []})
+    TrainingRecord({}, 0, ("other", "red"), (), (), ()).write(run)
     with pytest.raises(RunError, match="are not those"):
         training_photos(run, two_classes)
     with pytest.raises(RunError, match="are gone from"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import zipfile
 
@@ -11,6 +10,7 @@ import pytest
 from PIL import Image
 
 from deconvnet.data.samples import SOURCES
+from deconvnet.experiments.look.record import Look
 from deconvnet.runs import Run
 
 
@@ -32,19 +32,19 @@ def test_photos_of_a_folder(command, small_weights, odd, tmp_path):
     answer = command("demo", "--network", small_weights, "--photos", odd, "--top", 2, "--out", tmp_path / "run")
     assert answer.code == 0, answer
     assert "left out: 1\n  x.jpg: its content is none of" in answer.out
-    record = json.loads((tmp_path / "run" / "look.json").read_text())
-    assert [photo["name"] for photo in record["photos"]] == ["colour.jpg", "glass.png", "grey.jpg", "tiny.png"]
-    assert [entry["name"] for entry in record["skipped"]] == ["x.jpg"]
-    for photo in record["photos"]:
-        assert f"{photo['name']:20} {photo['predictions'][0]['class']} " in answer.out
-        assert sum(p["probability"] for p in photo["predictions"]) == pytest.approx(1)
-        assert [layer["layer"] for layer in photo["layers"]] == [f"conv{i}" for i in range(1, 6)]
-        for layer in photo["layers"]:
-            assert len(layer["maps"]) == 2
-            for shown in layer["maps"]:
-                top, left, bottom, right = shown["box"]
-                assert bottom - top == right - left == layer["receptive_field"]
-                for picture in (shown["projection"], shown["patch"]):
+    record = Look.read(Run.open(tmp_path / "run"))
+    assert [photo.name for photo in record.photos] == ["colour.jpg", "glass.png", "grey.jpg", "tiny.png"]
+    assert [name for name, _ in record.skipped] == ["x.jpg"]
+    for photo in record.photos:
+        assert f"{photo.name:20} {photo.predictions[0][0]} " in answer.out
+        assert sum(probability for _, probability in photo.predictions) == pytest.approx(1)
+        assert [layer.name for layer in photo.layers] == [f"conv{i}" for i in range(1, 6)]
+        for layer in photo.layers:
+            assert len(layer.maps) == 2
+            for shown in layer.maps:
+                top, left, bottom, right = shown.box
+                assert bottom - top == right - left == layer.receptive_field
+                for picture in (shown.projection, shown.patch):
                     with Image.open(tmp_path / "run" / picture) as opened:
                         assert opened.size == (right - left, bottom - top)
     page = (tmp_path / "run" / "look.html").read_text()
@@ -56,10 +56,10 @@ def test_photos_of_a_folder(command, small_weights, odd, tmp_path):
 def test_sample_photos_with_their_sources(command, small_weights, tmp_path):
     answer = command("demo", "--network", small_weights, "--top", 1)
     assert answer.code == 0, answer
-    record = json.loads((tmp_path / "runs" / "look" / "look.json").read_text())
-    assert {photo["name"]: photo["source"].removeprefix("scikit-image: ") for photo in record["photos"]} == SOURCES
+    record = Look.read(Run.open(tmp_path / "runs" / "look"))
+    assert {photo.name: photo.source.removeprefix("scikit-image: ") for photo in record.photos} == SOURCES
     assert len(SOURCES) == 7
-    assert record["skipped"] == []
+    assert record.skipped == ()
 
 
 def test_limit_and_zip(command, small_weights, two_classes, tmp_path):
@@ -71,7 +71,7 @@ def test_limit_and_zip(command, small_weights, two_classes, tmp_path):
     )
     assert answer.code == 0, answer
     assert "holds 3 photos; the first 1 are shown" in answer.out
-    assert len(json.loads((tmp_path / "run" / "look.json").read_text())["photos"]) == 1
+    assert len(Look.read(Run.open(tmp_path / "run")).photos) == 1
 
 
 def test_its_own_earlier_run_is_replaced_and_only_for_a_page_to_come(command, refused, small_weights, odd, tmp_path):

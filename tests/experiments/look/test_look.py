@@ -12,6 +12,7 @@ import torch
 import deconvnet
 from deconvnet.errors import DataError, OptionError, UnknownNameError
 from deconvnet.experiments.look.measure import LookPhoto, Skip, network_record
+from deconvnet.experiments.look.record import Look
 from deconvnet.figures import display
 
 
@@ -26,21 +27,21 @@ def test_the_record_says_what_the_engine_says(small_network, photo, tmp_path):
         small_network, [photo], tmp_path / "run", layers=["conv4"], top=2, unpool="place", progress=seen.append
     )
     (result,) = (report.result for report in seen)
-    record = run.json("look")
-    (layer,) = record["photos"][0]["layers"]
-    assert [entry["unit"] for entry in layer["maps"]] == [str(unit) for unit in result.units]
-    assert record["settings"]["unpool"] == "place"
-    assert record["photos"][0]["source"] == "me"
+    record = Look.read(run)
+    (layer,) = record.photos[0].layers
+    assert [entry.unit for entry in layer.maps] == [str(unit) for unit in result.units]
+    assert record.settings["unpool"] == "place"
+    assert record.photos[0].source == "me"
     plain = deconvnet.project(small_network, photo.pixels, list(result.units), unpool="place")
-    for i, entry in enumerate(layer["maps"]):
-        assert entry["activation"] == pytest.approx(float(plain.activations[i]))
-        name = entry["projection"].removesuffix(".png")
+    for i, entry in enumerate(layer.maps):
+        assert entry.activation == pytest.approx(float(plain.activations[i]))
+        name = entry.projection.removesuffix(".png")
         assert (run.image(name) == display(plain.projection(i))).all()
-        assert (run.image(entry["patch"].removesuffix(".png")) == plain.patch(i)).all()
+        assert (run.image(entry.patch.removesuffix(".png")) == plain.patch(i)).all()
     probabilities = small_network.probabilities([photo.pixels])[0]
-    guesses = record["photos"][0]["predictions"]
-    assert guesses[0]["class"] == small_network.classes[int(probabilities.argmax())]
-    assert [g["probability"] for g in guesses] == sorted(map(float, probabilities), reverse=True)
+    guesses = record.photos[0].predictions
+    assert guesses[0][0] == small_network.classes[int(probabilities.argmax())]
+    assert [probability for _, probability in guesses] == sorted(map(float, probabilities), reverse=True)
     deconvnet.write_look_page(run)
 
 
@@ -54,7 +55,7 @@ def test_a_photo_in_which_no_map_is_active(small_network, photo, tmp_path):
     run = deconvnet.look(silent, [photo], tmp_path / "run", layers=["conv1"], progress=seen.append)
     assert seen[0].result.units == ()
     assert seen[0].result.projections is None
-    assert run.json("look")["photos"][0]["layers"][0]["maps"] == []
+    assert Look.read(run).photos[0].layers[0].maps == ()
     assert deconvnet.write_look_page(run).is_file()
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from deconvnet.errors import RunError
 from deconvnet.experiments.look import write_look_page
 from deconvnet.figures import display, filters_image
-from deconvnet.runs import Run
+from deconvnet.runs import Run, write_json
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 NASTY = '<script>alert("1")</script> & $title'
@@ -118,9 +118,15 @@ def record(
     }
 
 
+def older(run: Run) -> Run:
+    """The run as one of schema 1, whose record is ``look.json``."""
+    write_json(run.path / "manifest.json", {**run.manifest, "schema": 1})
+    return Run.open(run.path)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    run = Run.create(tmp_path / "run", "look", {}, {})
+    run = older(Run.create(tmp_path / "run", "look", {}, {}))
     run.save_json("look", record(run))
     run.finish()
     return run
@@ -243,7 +249,7 @@ def test_written_where_asked_and_again(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_page_of_the_main_job_is_under_5_megabytes(tmp_path: Path) -> None:
-    run = Run.create(tmp_path / "run", "look", {}, {})
+    run = older(Run.create(tmp_path / "run", "look", {}, {}))
     content = record(run, 2, (("conv1", 7), ("conv2", 27), ("conv3", 75), ("conv4", 107), ("conv5", 139)))
     from skimage import data
 
@@ -310,7 +316,7 @@ def test_a_missing_record_or_picture_is_refused(run: Run, tmp_path: Path) -> Non
     with pytest.raises(RunError, match=r"01-conv5-001-patch\.png"):
         write_look_page(run)
     with pytest.raises(RunError, match=r"look\.json"):
-        write_look_page(Run.create(tmp_path / "empty", "look", {}, {}))
+        write_look_page(older(Run.create(tmp_path / "empty", "look", {}, {})))
     assert not list(run.path.glob("*.html"))
 
 

@@ -11,8 +11,7 @@ from tests.conftest import noise
 
 import deconvnet
 from deconvnet.experiments.occlusion import Occluder
-from deconvnet.experiments.occlusion.faithfulness_record import read_faithfulness
-from deconvnet.experiments.occlusion.record import rank_correlation, read_occlusion
+from deconvnet.experiments.occlusion.record import OcclusionRecord, rank_correlation
 
 
 @pytest.fixture
@@ -48,8 +47,8 @@ def test_a_run_holds_the_numbers_of_all_photos_and_fills(command, small_weights,
     assert run.settings["fills"] == ["grey", "blur"]
     assert run.settings["score"] == "logit"
     assert run.inputs["weights_sha256"] == small_network.fingerprint
-    assert run.has("occlusion")
-    back = read_occlusion(run)
+    assert run.has("record")
+    back = OcclusionRecord.read(run).photos
     assert [(each.name, each.label_name, each.channel) for each in back] == [("0.jpg", "ant", 5), ("1.jpg", "bee", 5)]
     for path, each in zip(photos, back, strict=True):
         occluder = Occluder(small_network, deconvnet.read_photo(path), layer="conv4")
@@ -59,14 +58,14 @@ def test_a_run_holds_the_numbers_of_all_photos_and_fills(command, small_weights,
             np.testing.assert_allclose(found.sums, direct.sums, rtol=1e-4, atol=1e-4)
     assert "holds a occlude run already" in command("occlude", small_weights, *photos, "--out", "run").err
     assert command("occlude", small_weights, photos[0], "--size", 60, "--out", "run", "--overwrite").code == 0
-    assert len(read_occlusion(deconvnet.Run.open(tmp_path / "run"))) == 1
+    assert len(OcclusionRecord.read(deconvnet.Run.open(tmp_path / "run")).photos) == 1
 
 
 def test_deletion_and_insertion_curves(command, small_weights, photo, tmp_path):
     options = ["--size", 40, "--stride", 12, "--faithfulness", "--steps", 4, "--seeds", 2]
     answer = command("occlude", small_weights, photo, *options, "--out", "run")
     assert answer.code == 0, answer
-    (measured,) = read_faithfulness(deconvnet.Run.open(tmp_path / "run"))
+    (measured,) = OcclusionRecord.read(deconvnet.Run.open(tmp_path / "run")).faithfulness
     assert measured.deletion["random pixels"].shape == (2, 5)
     for curve in ("deletion", "insertion"):
         area = float(measured.area(curve, "map")[0])
@@ -81,7 +80,7 @@ def test_projections_from_a_mining_run(command, small_weights, two_classes, phot
     assert command("mine", small_weights, "--data", two_classes, "--out", "mined", "--layer", "conv5").code == 0
     options = ["--size", 40, "--stride", 24, "--out", "run", "--run"]
     assert command("occlude", small_weights, photo, *options, "mined").code == 0
-    (back,) = read_occlusion(deconvnet.Run.open(tmp_path / "run"))
+    (back,) = OcclusionRecord.read(deconvnet.Run.open(tmp_path / "run")).photos
     assert back.projections[0].photo == "0.jpg"
     assert len(back.projections) == 4
     assert len({each.photo for each in back.projections}) == 4
@@ -94,7 +93,7 @@ def test_there_is_one_arithmetic(command, small_weights, photo, tmp_path):
     options = ["--size", 40, "--stride", 24, "--out", "run"]
     assert "No such option" in command("occlude", small_weights, photo, *options, "--fast").err
     assert command("occlude", small_weights, photo, *options).code == 0
-    assert read_occlusion(deconvnet.Run.open(tmp_path / "run"))[0].maps[0].precision == "exact"
+    assert OcclusionRecord.read(deconvnet.Run.open(tmp_path / "run")).photos[0].maps[0].precision == "exact"
 
 
 def test_grey_networks(command, tmp_path):

@@ -17,9 +17,8 @@ from deconvnet.experiments.occlusion.deletion import measure_faithfulness, pixel
 from deconvnet.experiments.occlusion.faithfulness_record import (
     ORDERS,
     Faithfulness,
-    read_faithfulness,
-    save_faithfulness,
 )
+from deconvnet.experiments.occlusion.record import OcclusionRecord
 from deconvnet.networks import Network, Preprocessing
 from deconvnet.perturbations.fills import make_fill
 from deconvnet.runs import Run
@@ -128,8 +127,8 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
     other = {order: rng.random((2, 5)).astype(np.float32) for order in ORDERS}
     written = [Faithfulness(name, "cat", "grey (1)", np.linspace(0, 1, 5), curves, other) for name in ("a", "b")]
     run = Run.create(tmp_path / "run", "occlude", {}, {})
-    save_faithfulness(run, written)
-    back = read_faithfulness(run)
+    OcclusionRecord("net", (PHOTO,), tuple(written)).write(run)
+    back = OcclusionRecord.read(run).faithfulness
     assert [(each.photo, each.label, each.fill) for each in back] == [
         ("a", "cat", "grey (1)"),
         ("b", "cat", "grey (1)"),
@@ -137,7 +136,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
     for order in ORDERS:
         np.testing.assert_array_equal(back[1].deletion[order], curves[order])
         np.testing.assert_array_equal(back[1].insertion[order], other[order])
-        assert run.json("faithfulness")[0]["areas"]["deletion"][order] == written[0].area("deletion", order).tolist()
-    run.save_json("faithfulness", [{"photo": "a"}])
+        assert back[0].area("deletion", order).tolist() == written[0].area("deletion", order).tolist()
+    run.save_json("record", {**run.json("record"), "faithfulness": [{"photo": "a"}]})
     with pytest.raises(RunError, match="damaged"):
-        read_faithfulness(run)
+        OcclusionRecord.read(run)

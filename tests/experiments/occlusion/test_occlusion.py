@@ -14,7 +14,7 @@ from torch import nn
 import deconvnet
 from deconvnet.errors import DataError, ModelError, OptionError, RunError, UnknownNameError
 from deconvnet.experiments.occlusion import Occluder, OcclusionReport, occlude, recorded_layer
-from deconvnet.experiments.occlusion.record import OcclusionMap, read_occlusion
+from deconvnet.experiments.occlusion.record import OcclusionMap, OcclusionRecord
 from deconvnet.networks import Network, Preprocessing
 from deconvnet.perturbations.fills import make_fill
 
@@ -187,7 +187,7 @@ def test_a_record_of_a_network_round_trips(small_network, tmp_path):
     run = result.save(tmp_path / "run")
     assert run.finished
     assert run.settings["size"] == [40, 40]
-    back = read_occlusion(deconvnet.Run.open(tmp_path / "run"))[0]
+    back = OcclusionRecord.read(deconvnet.Run.open(tmp_path / "run")).photos[0]
     np.testing.assert_array_equal(back.maps[0].logits, result.photos[0].maps[0].logits)
     np.testing.assert_array_equal(back.projections[0].pixels, result.photos[0].projections[0].pixels)
     assert back.projections[0].box == result.photos[0].projections[0].box
@@ -208,9 +208,9 @@ def mined(small_network, small_weights, two_classes, tmp_path_factory):
 
 def test_projections_from_other_photos_of_a_mining_run(small_network, two_classes, mined):
     photos = deconvnet.open_photos(two_classes)
-    from deconvnet.mining.record import TopActivations
+    from deconvnet.mining.run_record import MiningRecord
 
-    top = TopActivations.from_arrays(mined.arrays("top"))["conv5"]
+    top = MiningRecord.read(mined).mined["conv5"]
     channel = int(top.values[:, 3].argmax())
     winners = top.winners(channel)
     own = winners[1].photo  # the photo itself is among its map's winners

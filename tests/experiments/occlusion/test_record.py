@@ -12,10 +12,9 @@ from deconvnet.experiments.occlusion.record import (
     Grid,
     OccludedPhoto,
     OcclusionMap,
+    OcclusionRecord,
     ProjectionRecord,
     rank_correlation,
-    read_occlusion,
-    save_occlusion,
 )
 from deconvnet.geometry import Box
 from deconvnet.runs import Run, Unit
@@ -182,8 +181,8 @@ def occluded(grid: Grid) -> OccludedPhoto:
 def test_a_record_comes_back_as_it_was_written(tmp_path):
     photos = [occluded(GRIDS[0]), OccludedPhoto("b.png", 0, False, 1, (occlusion_map(GRIDS[0]),), (), "no reason.")]
     run = Run.create(tmp_path / "run", KIND, {}, {})
-    save_occlusion(run, photos)
-    back = read_occlusion(Run.open(tmp_path / "run"))
+    OcclusionRecord("net", tuple(photos)).write(run)
+    back = OcclusionRecord.read(Run.open(tmp_path / "run")).photos
     assert len(back) == 2
     for one, other in zip(photos, back, strict=True):
         for name in ("name", "label", "given", "channel", "unprojected", "label_name", "unit"):
@@ -205,17 +204,17 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
 
 def test_a_damaged_record_is_refused(tmp_path):
     run = Run.create(tmp_path / "run", KIND, {}, {})
-    save_occlusion(run, [occluded(GRIDS[0])])
-    arrays = run.arrays("photos/000-fill0")
-    run.save_arrays("photos/000-fill0", {**arrays, "sums": arrays["sums"][:-1]})
-    with pytest.raises(RunError, match=r"sums of cat\.jpg has shape"):
-        read_occlusion(run)
-    run.save_json("occlusion", {"photos": [{}]})
+    OcclusionRecord("net", (occluded(GRIDS[0]),)).write(run)
+    arrays, name = run.arrays("record"), "photos/0/maps/0/sums"
+    run.save_arrays("record", {**arrays, name: arrays[name][:-1]})
+    with pytest.raises(RunError, match=r"photos\[0\]\.maps\[0\]\.sums is said to be"):
+        OcclusionRecord.read(run)
+    run.save_json("record", {"photos": [{}]})
     with pytest.raises(RunError, match="damaged"):
-        read_occlusion(run)
+        OcclusionRecord.read(run)
     other = Run.create(tmp_path / "other", "mine", {}, {})
     with pytest.raises(RunError, match="kind 'mine'"):
-        read_occlusion(other)
+        OcclusionRecord.read(other)
 
 
 def test_rank_correlation_is_spearmans():

@@ -7,6 +7,7 @@ import re
 import pytest
 from PIL import Image
 
+from deconvnet.experiments.sanity.record import SanityRecord
 from deconvnet.runs import Run
 
 
@@ -35,7 +36,7 @@ def test_a_table_a_run_and_a_figure(command, small_weights, two_classes, photo, 
     run = Run.open(tmp_path / "checked", "sanity")
     assert run.finished
     assert run.inputs["photos"] == ["0.jpg", "1.jpg"]
-    means = run.json("sanity")["means"]["guided"]["cascade"]
+    means = SanityRecord.read(run).mean("guided", "cascade")
     assert float(rows[7][3]) == pytest.approx(means[0][0], abs=0.006)
     with Image.open(tmp_path / "checked" / "sanity.png") as picture:
         assert min(picture.size) > 900
@@ -43,7 +44,7 @@ def test_a_table_a_run_and_a_figure(command, small_weights, two_classes, photo, 
     assert again.code == 2
     assert "holds a sanity run already" in again.err
     assert command("sanity", small_weights, photo, *options, "--overwrite").code == 0
-    assert len(Run.open(tmp_path / "checked", "sanity").json("sanity")["units"]) == 2
+    assert len(SanityRecord.read(Run.open(tmp_path / "checked", "sanity")).units) == 2
 
 
 def test_sample_photos_unless_given(command, small_weights, tmp_path):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from deconvnet.cli.app import run
 from deconvnet.data import open_photos
-from deconvnet.mining.record import TopActivations
+from deconvnet.mining.run_record import MiningRecord
 from deconvnet.runs import Run
 
 LAYERS = ("conv1", "conv3")
@@ -52,7 +52,7 @@ def pixels(path):
 def test_winners_agree_with_a_slow_recomputation(mined, small_network):
     photos = open_photos(mined / "photos")
     unreadable = photos.names.index("red/note.jpg")
-    found = TopActivations.from_arrays(Run.open(mined / "run", "mine").arrays("top"))
+    found = MiningRecord.read(Run.open(mined / "run", "mine")).mined
     assert found.count == 20
     for layer in LAYERS:
         maps = []  # of each photo, one at a time

@@ -19,6 +19,7 @@ import deconvnet
 from deconvnet.errors import DataError, OptionError, RunError
 from deconvnet.experiments.top_nine import mine, shards
 from deconvnet.experiments.top_nine.shards import Worker
+from deconvnet.mining.run_record import MiningRecord
 from deconvnet.runs import Run
 
 LAYERS = ["conv1", "conv2", "conv4"]
@@ -52,8 +53,9 @@ def mined(network, weights, photos, out, **options) -> Run:
 
 
 def assert_same(a: Run, b: Run) -> None:
-    assert (a.path / "top.safetensors").read_bytes() == (b.path / "top.safetensors").read_bytes()
-    assert (a.path / "photos.json").read_bytes() == (b.path / "photos.json").read_bytes()
+    assert (a.path / "record.safetensors").read_bytes() == (b.path / "record.safetensors").read_bytes()
+    one, other = ({**each.json("record"), "processes": 0, "seconds": {}} for each in (a, b))
+    assert one == other
     assert a.finished
     assert b.finished
     assert not (a.path / shards.FOLDER).exists()
@@ -66,12 +68,11 @@ def command(small_weights, photos, out, *more: object, every: int = 3) -> list[s
 
 
 def test_photos_that_cannot_be_read_are_named(whole):
-    names = [entry["name"] for entry in whole.json("photos")["skipped"]]
-    assert names == ["other/b7.jpg", "red/a3.jpg"]
-    assert all(entry["why"] for entry in whole.json("photos")["skipped"])
-    timing = whole.json("timing")
-    assert timing["photos"] == 40
-    assert {"forward", "mining", "waiting", "preparing"} <= set(timing["seconds"])
+    record = MiningRecord.read(whole)
+    assert [entry.name for entry in record.skipped] == ["other/b7.jpg", "red/a3.jpg"]
+    assert all(entry.why for entry in record.skipped)
+    assert len(record.names) == 40
+    assert {"forward", "mining", "waiting", "preparing"} <= set(record.seconds)
 
 
 def test_state_files_change_nothing(small_network, small_weights, photos, whole, tmp_path):
@@ -149,7 +150,7 @@ def test_two_processes_of_torchrun_equal_one(small_weights, photos, whole, tmp_p
     done = torchrun(small_weights, photos, tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert_same(Run.open(tmp_path / "run"), whole)
-    assert Run.open(tmp_path / "run").json("timing")["processes"] == 2
+    assert MiningRecord.read(Run.open(tmp_path / "run")).processes == 2
     assert "38 photos mined" in done.stdout
     again = torchrun(small_weights, photos, tmp_path / "run")
     assert again.returncode != 0
@@ -272,15 +273,13 @@ def test_a_damaged_state_is_told(small_network, small_weights, photos, tmp_path)
 def test_fewer_photos_than_asked_for(small_network, small_weights, photos, tmp_path):
     few = deconvnet.open_photos(photos).subset([0, 1])
     run = mine(small_network, few, tmp_path / "run", layers=["conv1"], k=5, weights=str(small_weights))
-    arrays = run.arrays("top")
-    assert (arrays["conv1/photos"][:, 2:] == -1).all()
-    assert (arrays["conv1/photos"][:, :2] >= 0).all()
+    found = MiningRecord.read(run).mined["conv1"]
+    assert (found.photos[:, 2:] == -1).all()
+    assert (found.photos[:, :2] >= 0).all()
 
 
 def test_class_means_are_those_of_the_photos(small_network, small_weights, photos, whole):
-    from deconvnet.mining.record import TopActivations
-
-    found = TopActivations.from_arrays(whole.arrays("top"))["conv2"]
+    found = MiningRecord.read(whole).mined["conv2"]
     assert found.spread is not None
     np.testing.assert_array_equal(found.spread.class_counts, [19, 19])
     means = np.array([found.spread.class_means(c) for c in range(found.channels)])

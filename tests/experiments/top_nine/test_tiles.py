@@ -15,7 +15,7 @@ from deconvnet.experiments.top_nine.tiles import write_tiles
 from deconvnet.experiments.top_nine.tiles_record import Tiles, tile_name
 from deconvnet.figures.display import display
 from deconvnet.figures.tiles import shrink
-from deconvnet.mining.record import TopActivations
+from deconvnet.mining.run_record import MiningRecord
 from deconvnet.runs import Run, Unit
 
 
@@ -37,7 +37,7 @@ def copy(drawn, tmp_path) -> Run:
 
 def test_tiles_show_what_projecting_one_by_one_shows(drawn, small_network):
     photos = deconvnet.open_photos(drawn.path.parent / "photos")
-    mined, tiles = TopActivations.from_arrays(drawn.arrays("top")), Tiles.read(drawn)
+    mined, tiles = MiningRecord.read(drawn).mined, Tiles.read(drawn)
     assert tiles.input_size == 64
     for layer in ("conv1", "conv2"):
         top = mined[layer]
@@ -73,7 +73,7 @@ def test_a_layer_without_positions_shows_whole_photos(drawn):
 
 
 def test_dead_maps_have_no_tiles(drawn):
-    mined, tiles = TopActivations.from_arrays(drawn.arrays("top")), Tiles.read(drawn)
+    mined, tiles = MiningRecord.read(drawn).mined, Tiles.read(drawn)
     files = len(list((drawn.path / "tiles").rglob("*.webp")))
     assert files == 2 * sum(int((top.active > 0).sum()) for top in mined.layers.values())
     for layer, top in mined.layers.items():

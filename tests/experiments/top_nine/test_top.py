@@ -11,7 +11,7 @@ import torch
 
 import deconvnet
 from deconvnet.errors import OptionError, RunError, WeightsError
-from deconvnet.mining.record import TopActivations
+from deconvnet.mining.run_record import MiningRecord
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def words(figure) -> set[str]:
 
 
 def test_dead_maps_are_titled(run):
-    assert 0 in TopActivations.from_arrays(run.arrays("top")).dead("conv1")
-    alive = next(c for c in range(96) if c not in TopActivations.from_arrays(run.arrays("top")).dead("conv1"))
+    assert 0 in MiningRecord.read(run).mined.dead("conv1")
+    alive = next(c for c in range(96) if c not in MiningRecord.read(run).mined.dead("conv1"))
     said = words(deconvnet.draw_top_nine(run, "conv1", channels=[0, alive]))
     assert {"conv1:0 (dead)", f"conv1:{alive}", "zfnet conv1"} <= said
     note = next(text for text in said if text.startswith("2 of 96 maps"))

@@ -23,6 +23,7 @@ from deconvnet.experiments.transfer.record import TransferRecord
 from deconvnet.experiments.transfer.stages import stage_ends
 from deconvnet.runs import Run
 from deconvnet.training import RECIPES, Stage
+from deconvnet.training.record import TrainingRecord
 
 THREE = ("astronaut", "chelsea", "coffee")
 TINY = replace(
@@ -170,7 +171,7 @@ def test_from_scratch_on_the_same_photos_and_not_twice(small_network, photos, tm
     assert run.settings["network"] == "zfnet"
     assert run.settings["options"]["fc_width"] == 16
     _, _, test = split_fold(photos.labels, 5, 50, 0, 0)
-    assert sorted(run.json("split")["held_out"]) == sorted(photos.names[i] for i in test)
+    assert sorted(TrainingRecord.read(run).held_out) == sorted(photos.names[i] for i in test)
     before = {path: path.stat().st_mtime_ns for path in scratch.folder.rglob("*")}
     again = transfer(small_network, photos, scratch=scratch, **options)
     assert np.array_equal(again.scratch, got.scratch, equal_nan=True)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from deconvnet.runs.directory import Run
+
 _WIDE, _NAMES = 10.5, 2.75  # inches
 
 
@@ -94,3 +96,8 @@ def _note(record: AblationRecord) -> str:
         f"{record.held_out_photos:,} held-out photos, {record.epochs} epochs, {record.size} px. Changes are taken seed "
         "by seed. The paper's: its own network where it printed the row, else its replication of Krizhevsky et al."
     )
+
+
+def figures(record: AblationRecord, _run: Run) -> dict[str, Figure]:
+    """The figures of a run, by name."""
+    return {"ablation": ablation_figure(record)}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.runs.directory import Run
-from deconvnet.runs.records import from_json, reading
+from deconvnet.runs.record import Record
 from deconvnet.runs.statistics import mean_deviation, percent
 
 KIND = "ablate"
@@ -89,7 +88,7 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class AblationRecord:
+class AblationRecord(Record):
     """Everything of an ablation.
 
     Attributes
@@ -112,6 +111,8 @@ class AblationRecord:
         Of each training, wall time.
     """
 
+    kind: ClassVar[str] = KIND
+
     network: str
     recipe: str
     data: str
@@ -121,15 +122,23 @@ class AblationRecord:
     train_photos: int
     held_out_photos: int
     measured: int
-    variants: tuple[str, ...]
-    titles: tuple[str, ...]
-    seeds: tuple[int, ...]
-    parameters: npt.NDArray[np.int64]
-    train: npt.NDArray[np.float64]
-    top1: npt.NDArray[np.float64]
-    top5: npt.NDArray[np.float64]
-    per_class: npt.NDArray[np.float64]
-    seconds: npt.NDArray[np.float64]
+    variants: Annotated[tuple[str, ...], "V"]
+    titles: Annotated[tuple[str, ...], "V"]
+    seeds: Annotated[tuple[int, ...], "S"]
+    parameters: Annotated[npt.NDArray[np.int64], "V"]
+    train: Annotated[npt.NDArray[np.float64], "V S"]
+    top1: Annotated[npt.NDArray[np.float64], "V S"]
+    top5: Annotated[npt.NDArray[np.float64], "V S"]
+    per_class: Annotated[npt.NDArray[np.float64], "V S"]
+    seconds: Annotated[npt.NDArray[np.float64], "V S"]
+
+    def check(self) -> None:
+        """Refuse what is no row of Table 3, and a table without rows or seeds."""
+        if not self.variants or not self.seeds:
+            raise ValueError("it holds no variant or no seed")
+        for name in self.variants:
+            if name not in TABLE_3:
+                raise ValueError(f"variants holds {name[:60]!r}, which is no row of Table 3")
 
     def rows(self) -> tuple[Row, ...]:
         """The table's rows."""
@@ -168,27 +177,3 @@ class AblationRecord:
             )
             lines.append(f"{row.title:{wide}}" + "".join(f"{cell:>14}" for cell in cells))
         return "\n".join(lines)
-
-    def write(self, run: Run) -> None:
-        """Into a run of kind ``"ablate"``: ``ablation.json``, ``ablation.safetensors``."""
-        run.save_arrays("ablation", {name: getattr(self, name) for name in _ARRAYS})
-        run.save_json("ablation", {name: getattr(self, name) for name in _PLAIN})
-
-    @classmethod
-    def read(cls, run: Run) -> Self:
-        """What :meth:`write` wrote.
-
-        Raises
-        ------
-        RunError
-            If the run is of another kind, or parts of it are missing or damaged.
-        """
-        with reading(run, KIND):
-            record, arrays = run.json("ablation"), run.arrays("ablation")
-            content: dict[str, Any] = {name: from_json(record[name]) for name in _PLAIN}
-            content |= {name: arrays[name] for name in _ARRAYS}
-            return cls(**content)
-
-
-_ARRAYS = ("parameters", "train", "top1", "top5", "per_class", "seconds")
-_PLAIN = tuple(f.name for f in fields(AblationRecord) if f.name not in _ARRAYS)

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from deconvnet.errors import OptionError
-from deconvnet.experiments.averaging.record import AverageRow
+from deconvnet.experiments.averaging.record import AverageRow, AveragingRecord
 from deconvnet.figures.axes import Page
 from deconvnet.figures.bars import draw_bars
 from deconvnet.figures.palette import ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from deconvnet.runs.directory import Run
 
 
 def averaging_figure(rows: Sequence[AverageRow], data: str) -> Figure:
@@ -44,3 +46,8 @@ def averaging_figure(rows: Sequence[AverageRow], data: str) -> Figure:
         draw_bars(axes, names, values, "{:.1f}", title, spreads, room=1.65)
         axes.patches[-1].set_facecolor(ORANGE)
     return page.figure
+
+
+def figures(record: AveragingRecord, _run: Run) -> dict[str, Figure]:
+    """The figures of a run, by name."""
+    return {"average": averaging_figure(record.rows, record.data)}

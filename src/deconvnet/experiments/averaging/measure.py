@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +16,10 @@ import numpy.typing as npt
 from deconvnet.data import none_readable
 from deconvnet.errors import DataError, OptionError
 from deconvnet.experiments.averaging.figure import averaging_figure
-from deconvnet.experiments.averaging.record import AVERAGE, AverageRow, average_table
+from deconvnet.experiments.averaging.record import AVERAGE, AverageRow, AveragingRecord
 from deconvnet.networks import Network
 from deconvnet.progress import Progress, counter
-from deconvnet.runs import Run
+from deconvnet.runs.results import RunResult
 from deconvnet.training.evaluation import Accuracy, accuracy, scores
 
 if TYPE_CHECKING:
@@ -29,59 +28,22 @@ if TYPE_CHECKING:
     from deconvnet.training.dataset import Dataset
 
 
-@dataclass(frozen=True, eq=False)
-class Averaging:
-    """Errors of networks and of their average.
+@dataclass(frozen=True, eq=False, repr=False)
+class Averaging(AveragingRecord, RunResult):
+    """What was found, with its figure; a notebook shows that."""
 
-    Attributes
-    ----------
-    rows : tuple of AverageRow
-        One a network, then the average of all.
-    labels : ndarray of int64, (N,)
-        Class of each photo.
-    photos : ndarray of int64, (N,)
-        Which photos they were.
-    probabilities : ndarray of float32, (networks, N, classes)
-        Of each network, averaged over the crops.
-    classes : tuple of str
-    ten_crops : bool
-        Whether the paper's ten crops were averaged.
-    data : str
-        What the photos are: data and split.
-    """
+    kind: ClassVar[str] = AVERAGE
 
-    rows: tuple[AverageRow, ...]
-    labels: npt.NDArray[np.int64]
-    photos: npt.NDArray[np.int64]
-    probabilities: npt.NDArray[np.float32]
-    classes: tuple[str, ...]
-    ten_crops: bool
-    data: str
-
-    def table(self) -> str:
-        """The rows as text."""
-        return average_table(self.rows)
+    def __repr__(self) -> str:
+        return f"Averaging({', '.join(row.name for row in self.rows[:-1])}: {len(self.labels)} photos)"
 
     def plot(self) -> Figure:
         """Errors as bars, the average last."""
         return averaging_figure(self.rows, self.data)
 
-    def save(self, out: Path | str, *, overwrite: bool = False) -> Run:
-        """Write a run with the table and every probability.
-
-        Raises
-        ------
-        RunError
-            If ``out`` holds something else.
-        """
+    def _told(self) -> tuple[dict[str, Any], dict[str, Any]]:
         names = [row.name for row in self.rows[:-1]]
-        settings = {"networks": names, "ten_crops": self.ten_crops}
-        run = Run.create(out, AVERAGE, settings, {"data": self.data, "classes": self.classes}, overwrite=overwrite)
-        arrays = {"probabilities": self.probabilities, "labels": self.labels, "photos": self.photos}
-        run.save_arrays("probabilities", arrays)
-        run.save_json("table", {"data": self.data, "rows": [vars(row) for row in self.rows]})
-        run.finish()
-        return run
+        return {"networks": names, "ten_crops": self.ten_crops}, {"data": self.data, "classes": self.classes}
 
 
 def check_classes(networks: Sequence[Network], classes: Sequence[str] | None = None) -> None:

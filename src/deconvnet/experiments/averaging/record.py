@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from deconvnet.runs.record import Record
 
 AVERAGE = "average"
 
@@ -36,6 +42,49 @@ class AverageRow:
     gained: int = 0
     lost: int = 0
     chance: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class AveragingRecord(Record):
+    """Errors of networks and of their average.
+
+    Attributes
+    ----------
+    rows : tuple of AverageRow
+        One a network, then the average of all.
+    labels : ndarray of int64, (N,)
+        Class of each photo.
+    photos : ndarray of int64, (N,)
+        Which photos they were.
+    probabilities : ndarray of float32, (networks, N, classes)
+        Of each network, averaged over the crops.
+    classes : tuple of str
+    ten_crops : bool
+        Whether the paper's ten crops were averaged.
+    data : str
+        What the photos are: data and split.
+    """
+
+    kind: ClassVar[str] = AVERAGE
+
+    rows: Annotated[tuple[AverageRow, ...], "K"]
+    labels: Annotated[npt.NDArray[np.int64], "N"]
+    photos: Annotated[npt.NDArray[np.int64], "N"]
+    probabilities: Annotated[npt.NDArray[np.float32], "K-1 N C"]
+    classes: Annotated[tuple[str, ...], "C"]
+    ten_crops: bool
+    data: str
+
+    def check(self) -> None:
+        """Refuse a table without an average, and classes that do not exist."""
+        if len(self.rows) < 3:
+            raise ValueError(f"rows has {len(self.rows)} entries: an average needs two networks and its own row")
+        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
+            raise ValueError(f"labels names a class beyond the {len(self.classes)} that there are")
+
+    def table(self) -> str:
+        """The rows as text."""
+        return average_table(self.rows)
 
 
 def average_table(rows: Sequence[AverageRow]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deconvnet.errors import OptionError
-from deconvnet.experiments.comparison.record import ComparisonRow
+from deconvnet.experiments.comparison.record import ComparisonRecord, ComparisonRow
 from deconvnet.figures.axes import Page
 from deconvnet.figures.bars import draw_bars
 from deconvnet.figures.filters import filters_image
@@ -18,6 +18,8 @@ from deconvnet.figures.palette import QUIET
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from deconvnet.runs.directory import Run
 
 
 def comparison_figure(
@@ -92,3 +94,13 @@ def _first_words(row: ComparisonRow, room: float) -> list[str]:
     if bands:
         lines.append("low/middle/high " + "/".join(f"{100 * b:.0f}" for b in bands) + " %")
     return [part for line in lines for part in wrapped(line, room)]
+
+
+def timing_note(record: ComparisonRecord) -> str:
+    """How the times were taken, in a sentence."""
+    return f"Times: median of {record.rounds} interleaved rounds, {record.batch} input(s) at once."
+
+
+def figures(record: ComparisonRecord, _run: Run) -> dict[str, Figure]:
+    """The figures of a run, by name."""
+    return {"comparison": comparison_figure(record.rows, record.filters, record.threads, timing_note(record))}

@@ -9,8 +9,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +18,14 @@ from torch import Tensor, nn
 
 from deconvnet.data import Photos, PhotosLike, as_photos
 from deconvnet.errors import OptionError
-from deconvnet.experiments.comparison.figure import comparison_figure
-from deconvnet.experiments.comparison.record import COMPARE, ComparisonRow, comparison_table, write_comparison
+from deconvnet.experiments.comparison.figure import comparison_figure, timing_note
+from deconvnet.experiments.comparison.record import (
+    COMPARE,
+    ComparisonRecord,
+    ComparisonRow,
+    FirstLayer,
+    HeldOutAccuracy,
+)
 from deconvnet.filter_statistics.activity import activity
 from deconvnet.filter_statistics.aliasing import aliasing
 from deconvnet.filter_statistics.filters import filter_health, weights_of
@@ -29,58 +34,28 @@ from deconvnet.filter_statistics.record import FilterHealth
 from deconvnet.networks import Network, entry
 from deconvnet.networks.layers import convolutions, layer_rows
 from deconvnet.progress import Progress, counter, report
-from deconvnet.runs import Run
+from deconvnet.runs.results import RunResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Networks beside each other.
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(ComparisonRecord, RunResult):
+    """What was found, with its figure; a notebook shows that."""
 
-    Attributes
-    ----------
-    rows : tuple of ComparisonRow
-        One a network.
-    filters : tuple of ndarray, (O, C, h, w)
-        First-layer filters of each.
-    threads, rounds, batch : int
-        With how many threads of torch, how often and with how many inputs at once the times were taken.
-    data : str
-        Photos on which dead maps and aliasing were measured; empty without.
-    """
+    kind: ClassVar[str] = COMPARE
 
-    rows: tuple[ComparisonRow, ...]
-    filters: tuple[npt.NDArray[np.float32], ...]
-    threads: int
-    rounds: int
-    batch: int
-    data: str
-
-    def table(self) -> str:
-        """The rows as text, a column a network."""
-        return comparison_table(self.rows, self.threads)
+    def __repr__(self) -> str:
+        return f"Comparison({', '.join(row.name for row in self.rows)})"
 
     def plot(self) -> Figure:
         """Bars of what they cost and how well they do, and their first layers."""
-        note = f"Times: median of {self.rounds} interleaved rounds, {self.batch} input(s) at once."
-        return comparison_figure(self.rows, self.filters, self.threads, note)
+        return comparison_figure(self.rows, self.filters, self.threads, timing_note(self))
 
-    def save(self, out: Path | str, *, overwrite: bool = False) -> Run:
-        """Write a run with the table and the first layers' filters.
-
-        Raises
-        ------
-        RunError
-            If ``out`` holds something else.
-        """
-        settings = {"networks": [row.name for row in self.rows], "rounds": self.rounds, "batch": self.batch}
-        run = Run.create(out, COMPARE, settings, {"data": self.data}, overwrite=overwrite)
-        write_comparison(run, self.rows, self.threads)
-        run.save_arrays("filters", {str(i): weights for i, weights in enumerate(self.filters)})
-        run.finish()
-        return run
+    def _told(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        names = [row.name for row in self.rows]
+        return {"networks": names, "rounds": self.rounds, "batch": self.batch}, {"data": self.data}
 
 
 def compare(
@@ -227,7 +202,7 @@ def _published(network: Network) -> int | None:
     return sum(p.numel() for p in module.parameters())
 
 
-def _accuracy(card: Any) -> dict[str, Any] | None:
+def _accuracy(card: Any) -> HeldOutAccuracy | None:
     """What the weights' card says, with the data that it was measured on."""
     if card.get("held_out_top1") is None:
         return None
@@ -241,9 +216,9 @@ def _accuracy(card: Any) -> dict[str, Any] | None:
     }
 
 
-def _first_layer(network: Network, first: FilterHealth, photos: Sequence[Any]) -> dict[str, Any]:
+def _first_layer(network: Network, first: FilterHealth, photos: Sequence[Any]) -> FirstLayer:
     bands = first.mean_bands
-    found: dict[str, Any] = {
+    found: FirstLayer = {
         "layer": first.layer,
         "kernel": first.shape[2],
         "stride": first.stride,

@@ -4,11 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, ClassVar, TypedDict
 
-from deconvnet.runs.directory import Run
+import numpy as np
+import numpy.typing as npt
+
+from deconvnet.runs.record import Record
 
 COMPARE = "compare"
+
+
+class HeldOutAccuracy(TypedDict):
+    """What the weights' card says of held-out photos: shares, 0 to 1, None where it says nothing; and of which."""
+
+    top1: float
+    top5: float | None
+    per_class: float | None
+    count: int | None
+    data: str
+    split: str
+
+
+class FirstLayer(TypedDict):
+    """The first layer in a few numbers: see `deconvnet.filter_statistics.record.FilterHealth`."""
+
+    layer: str
+    kernel: int
+    stride: int
+    filters: int
+    bands: list[float] | None
+    faint: int
+    twins: int
+    noisy: int | None
+    largest_rms: float
+    dead: int | None
+    folded: float | None
 
 
 @dataclass(frozen=True)
@@ -60,12 +90,47 @@ class ComparisonRow:
     milliseconds: float
     fastest: float
     slowest: float
-    accuracy: dict[str, Any] | None
-    first: dict[str, Any]
+    accuracy: HeldOutAccuracy | None
+    first: FirstLayer
 
     @property
     def activation_bytes(self) -> int:
         return 4 * self.activations
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonRecord(Record):
+    """Networks beside each other.
+
+    Attributes
+    ----------
+    rows : tuple of ComparisonRow
+        One a network.
+    filters : tuple of ndarray of float32, (O, C, h, w)
+        First-layer filters of each.
+    threads, rounds, batch : int
+        With how many threads of torch, how often and with how many inputs at once the times were taken.
+    data : str
+        Photos on which dead maps and aliasing were measured; empty without.
+    """
+
+    kind: ClassVar[str] = COMPARE
+
+    rows: Annotated[tuple[ComparisonRow, ...], "K"]
+    filters: Annotated[tuple[Annotated[npt.NDArray[np.float32], "_ _ _ _"], ...], "K"]
+    threads: int
+    rounds: int
+    batch: int
+    data: str
+
+    def check(self) -> None:
+        """Refuse a comparison of nothing."""
+        if not self.rows:
+            raise ValueError("it holds no network")
+
+    def table(self) -> str:
+        """The rows as text, a column a network."""
+        return comparison_table(self.rows, self.threads)
 
 
 def comparison_table(rows: Sequence[ComparisonRow], threads: int) -> str:
@@ -102,23 +167,11 @@ def comparison_table(rows: Sequence[ComparisonRow], threads: int) -> str:
 _ACCURACIES = (("top1", "top-1"), ("top5", "top-5"), ("per_class", "mean over classes"))
 
 
-def write_comparison(run: Run, rows: Sequence[ComparisonRow], threads: int) -> None:
-    """Store rows and threads as ``table.json``."""
-    run.save_json("table", {"threads": threads, "rows": [vars(row) for row in rows]})
-
-
-def read_comparison(run: Run) -> tuple[tuple[ComparisonRow, ...], int]:
-    """Rows and threads that :func:`write_comparison` stored."""
-    content = run.json("table")
-    rows = tuple(ComparisonRow(**{**row, "input_shape": tuple(row["input_shape"])}) for row in content["rows"])
-    return rows, content["threads"]
-
-
 def _pixels(row: ComparisonRow) -> str:
     return f"{row.receptive_field} px every {row.receptive_stride}" if row.receptive_field else "not known"
 
 
-def _share(values: dict[str, Any] | None, key: str) -> str:
+def _share(values: Any, key: str) -> str:
     value = None if values is None else values.get(key)
     return "-" if value is None else f"{value:.1%}"
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from deconvnet.runs.directory import Run
+
 _PHOTOS = 5  # Fig. 8
 _CELL, _LABEL, _MARGIN, _PANEL = 0.92, 0.95, 0.22, 2.75
 
@@ -118,3 +120,8 @@ def _panel(axes: Axes, rows: list[SignChange], layer: str, *, labelled: bool) ->
     axes.set_ylim(len(rows) - 0.4, -0.75)
     ends = [m + s for r in rows for m, s in ((r.mean, r.std), (r.random_mean, r.random_std))]
     axes.set_xlim(0, max([*ends, 1e-6]) * 1.4)  # room for p at the right
+
+
+def figures(record: CorrespondenceRecord, _run: Run) -> dict[str, Figure]:
+    """The figures of a run, by name."""
+    return {"correspondence": correspondence_figure(record)}

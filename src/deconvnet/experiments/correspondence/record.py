@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from deconvnet.geometry import Box
-from deconvnet.runs.directory import Run
-from deconvnet.runs.records import from_json, reading
+from deconvnet.runs.record import Record
 
 KIND = "correspond"
 
@@ -79,14 +78,14 @@ class MaskedPhoto:
 
     photo: str
     group: str
-    view: npt.NDArray[np.uint8]
-    parts: tuple[str, ...]
-    boxes: tuple[Box, ...]
-    random: tuple[Box, ...]
+    view: Annotated[npt.NDArray[np.uint8], "H W 3"]
+    parts: Annotated[tuple[str, ...], "B"]
+    boxes: Annotated[tuple[Box, ...], "B"]
+    random: Annotated[tuple[Box, ...], "B"]
 
 
 @dataclass(frozen=True, eq=False)
-class CorrespondenceRecord:
+class CorrespondenceRecord(Record):
     """Everything of Table 1 and Figure 8.
 
     Attributes
@@ -114,6 +113,8 @@ class CorrespondenceRecord:
         All together, and the forward passes alone.
     """
 
+    kind: ClassVar[str] = KIND
+
     network: str
     layers: tuple[str, ...]
     fill: str
@@ -121,8 +122,8 @@ class CorrespondenceRecord:
     permutations: int
     seed: int
     rows: tuple[SignChange, ...]
-    masked: tuple[MaskedPhoto, ...]
-    covered: npt.NDArray[np.uint8]
+    masked: Annotated[tuple[MaskedPhoto, ...], "N"]
+    covered: Annotated[npt.NDArray[np.uint8], "N H W 3"]
     distances: dict[str, npt.NDArray[np.float64]]
     left_out: tuple[str, ...]
     pictures: int
@@ -139,51 +140,25 @@ class CorrespondenceRecord:
         """One line of the table; `KeyError` if there is none."""
         return {(r.group, r.part, r.layer): r for r in self.rows}[group, part, layer]
 
-    def write(self, run: Run) -> None:
-        """Into a run of kind ``"correspond"``: ``correspondence.json`` and ``correspondence.safetensors``."""
-        arrays = {f"distances/{name}": each for name, each in self.distances.items()}
-        arrays |= {"views": np.stack([each.view for each in self.masked]), "covered": self.covered}
-        run.save_arrays("correspondence", arrays)
-        run.save_json(
-            "correspondence",
-            {
-                **{name: getattr(self, name) for name in _PLAIN},
-                "rows": [vars(row) for row in self.rows],
-                "masked": [
-                    {
-                        "photo": each.photo,
-                        "group": each.group,
-                        "parts": each.parts,
-                        "boxes": [list(box) for box in each.boxes],
-                        "random": [list(box) for box in each.random],
-                    }
-                    for each in self.masked
-                ],
-            },
-        )
+    def check(self) -> None:
+        """Refuse rows and photos that do not fit together."""
+        if not self.rows or not self.masked:
+            raise ValueError("it holds no row or no photo")
+        parts = {(row.group, row.part) for row in self.rows}
+        if len({(row.group, row.part, row.layer) for row in self.rows}) != len(parts) * len(self.layers):
+            raise ValueError("its rows are not one for each part and layer")
+        if any(row.layer not in self.layers for row in self.rows):
+            raise ValueError("a row is of a layer that is not among its layers")
+        for number, each in enumerate(self.masked):
+            if each.view.shape != self.covered.shape[1:]:
+                raise ValueError(f"masked[{number}].view has shape {each.view.shape}, not {self.covered.shape[1:]}")
 
-    @classmethod
-    def read(cls, run: Run) -> Self:
-        """What :meth:`write` wrote.
-
-        Raises
-        ------
-        RunError
-            If the run is of another kind, or parts of it are missing or damaged.
-        """
-        with reading(run, KIND):
-            record, arrays = run.json("correspondence"), run.arrays("correspondence")
-            plain = {name: from_json(record[name]) for name in _PLAIN}
-            views = arrays["views"]
-            masked = tuple(_masked(entry, view) for entry, view in zip(record["masked"], views, strict=True))
-            distances = {n.removeprefix("distances/"): a for n, a in arrays.items() if n.startswith("distances/")}
-            rows = tuple(SignChange(**row) for row in record["rows"])
-            return cls(rows=rows, masked=masked, covered=arrays["covered"], distances=distances, **plain)
-
-
-_PLAIN = tuple(f.name for f in fields(CorrespondenceRecord) if f.name not in ("rows", "masked", "covered", "distances"))
-
-
-def _masked(entry: dict[str, Any], view: npt.NDArray[np.uint8]) -> MaskedPhoto:
-    boxes, random = (tuple(Box(*box) for box in entry[name]) for name in ("boxes", "random"))
-    return MaskedPhoto(entry["photo"], entry["group"], view, tuple(entry["parts"]), boxes, random)
+    def table(self) -> str:
+        """Table 1 as text: a line for each part and layer."""
+        wide = max(len(f"{row.group} {row.part} {row.layer}") for row in self.rows)
+        lines = [f"{'':{wide}}   part            random regions        p"]
+        for row in self.rows:
+            name = f"{row.group} {row.part} {row.layer}"
+            own, other = f"{row.mean:.4f} ± {row.std:.4f}", f"{row.random_mean:.4f} ± {row.random_std:.4f}"
+            lines.append(f"{name:{wide}}  {own:>15}  {other:>15}  {row.p_value:7.2g}")
+        return "\n".join([*lines, *self.left_out])

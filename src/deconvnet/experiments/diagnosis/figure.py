@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deconvnet.errors import OptionError
-from deconvnet.experiments.diagnosis.record import DiagnosisRecord
+from deconvnet.experiments.diagnosis.record import DiagnosesRecord, DiagnosisRecord
 from deconvnet.figures.axes import Page, dress, legend, name_columns, title_panel
 from deconvnet.figures.bars import draw_columns
 from deconvnet.figures.display import display
@@ -20,6 +20,8 @@ from deconvnet.figures.tiles import tile
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from deconvnet.runs.directory import Run
 
 MOST = 4
 _COLUMN, _LEFT = 3.9, 0.9
@@ -208,3 +210,9 @@ def _nothing(axes: Axes, title: str, words: str) -> None:
 
 def _style(axes: Axes, title: str, below: str = "") -> None:
     dress(axes, title, below=below, spines=("bottom", "left"))
+
+
+def figures(record: DiagnosesRecord, _run: Run) -> dict[str, Figure]:
+    """The figures of a run, by name: up to four networks a figure."""
+    groups = [record.networks[first : first + MOST] for first in range(0, len(record.networks), MOST)]
+    return {f"diagnosis{f'-{number}' if number > 1 else ''}": diagnosis_figure(g) for number, g in enumerate(groups, 1)}

@@ -19,7 +19,7 @@ from deconvnet.data import Photos, PhotosLike, as_photos
 from deconvnet.errors import ModelError, OptionError
 from deconvnet.experiments.diagnosis.figure import diagnosis_figure
 from deconvnet.experiments.diagnosis.findings import findings
-from deconvnet.experiments.diagnosis.record import KIND, DiagnosisRecord, write_diagnosis
+from deconvnet.experiments.diagnosis.record import KIND, DiagnosesRecord, DiagnosisRecord
 from deconvnet.experiments.diagnosis.shifts import shift_changes
 from deconvnet.filter_statistics.activity import activity
 from deconvnet.filter_statistics.aliasing import aliasing
@@ -131,7 +131,7 @@ def save_diagnoses(records: Sequence[DiagnosisRecord], out: Path | str, *, overw
     records : sequence of DiagnosisRecord
         Of different networks.
     out : path
-        Folder of the run: ``0.json`` and ``0.safetensors`` for the first, and so on.
+        Folder of the run.
     overwrite : bool
         Replace an earlier run of this kind in ``out``.
 
@@ -142,8 +142,7 @@ def save_diagnoses(records: Sequence[DiagnosisRecord], out: Path | str, *, overw
     """
     settings = {"networks": [r.network for r in records], "photos": [r.photos for r in records]}
     run = Run.create(out, KIND, settings, {"data": [r.data for r in records]}, overwrite=overwrite)
-    for number, record in enumerate(records):
-        write_diagnosis(run, str(number), record)
+    DiagnosesRecord(tuple(records)).write(run)
     run.finish()
     return run
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from deconvnet.filter_statistics.record import FilterHealth, MapHealth, StrideHealth
-from deconvnet.runs.directory import Run
-from deconvnet.runs.records import reading
+from deconvnet.runs.record import Record
 
 KIND = "diagnose"
 
@@ -86,15 +85,15 @@ class DiagnosisRecord:
 
     network: str
     title: str
-    first: npt.NDArray[np.float32]
+    first: Annotated[npt.NDArray[np.float32], "_ _ _ _"]
     input_size: int
     filters: tuple[FilterHealth, ...]
     maps: tuple[MapHealth, ...]
     strided: tuple[StrideHealth, ...]
     shifts: tuple[ShiftHealth, ...]
     second_layer: str
-    second_channels: npt.NDArray[np.int64]
-    second: npt.NDArray[np.float32]
+    second_channels: Annotated[npt.NDArray[np.int64], "M"]
+    second: Annotated[npt.NDArray[np.float32], "M _ _ _"]
     consistency: float
     photos: int
     probed: int
@@ -107,80 +106,40 @@ class DiagnosisRecord:
         ill = [finding for finding in self.findings if not finding.healthy]
         return " ".join(f"{f.says} {f.remedy}".strip() for f in ill) or "Nothing that was measured is out of order."
 
+    def check(self) -> None:
+        """Refuse a network without filters."""
+        if not self.filters:
+            raise ValueError("filters has no entry")
 
-def write_diagnosis(run: Run, name: str, record: DiagnosisRecord) -> None:
-    """Store a diagnosis as ``NAME.json`` and ``NAME.safetensors``."""
-    arrays: dict[str, np.ndarray] = {"first": record.first}
-    arrays |= {"second": record.second, "second_channels": record.second_channels}
-    table: dict[str, Any] = {"network": record.network, "title": record.title, "input_size": record.input_size}
-    table["second_layer"] = record.second_layer
-    table |= {"photos": record.photos, "probed": record.probed, "data": record.data}
-    table |= {"consistency": _number(record.consistency), "verdict": record.verdict}
-    table["findings"] = [vars(finding) for finding in record.findings]
-    for kind in ("filters", "maps", "strided", "shifts"):
-        rows = []
-        for number, entry in enumerate(getattr(record, kind)):
-            row: dict[str, Any] = {}
-            for key, value in vars(entry).items():
-                if isinstance(value, np.ndarray):
-                    arrays[f"{kind}.{number}.{key}"] = value
-                else:
-                    row[key] = _number(value) if isinstance(value, float) else value
-            rows.append(row)
-        table[kind] = rows
-    run.save_arrays(name, arrays)
-    run.save_json(name, table)
+    def lines(self) -> list[str]:
+        """The findings, a line each, under the network's title."""
+        about = f"{self.title}{f', {self.data}' if self.data else ''}"
+        marks = {True: "well", False: "ill "}
+        return [about, *(f"  {marks[f.healthy]}  {f.topic}: {f'{f.says} {f.remedy}'.strip()}" for f in self.findings)]
 
 
-def read_diagnosis(run: Run, name: str) -> DiagnosisRecord:
-    """The diagnosis stored under ``name``.
+@dataclass(frozen=True, eq=False)
+class DiagnosesRecord(Record):
+    """The diagnoses of one or several networks.
 
-    Raises
-    ------
-    RunError
-        If it is missing or damaged.
+    Attributes
+    ----------
+    networks : tuple of DiagnosisRecord
     """
-    arrays, table = run.arrays(name), run.json(name)
 
-    def entries(kind: str, make: type) -> tuple[Any, ...]:
-        made = []
-        for number, row in enumerate(table[kind]):
-            start = f"{kind}.{number}."
-            own = {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}
-            made.append(make(**{key: _read(key, value) for key, value in row.items()}, **own))
-        return tuple(made)
+    kind: ClassVar[str] = KIND
 
-    with reading(run):
-        return DiagnosisRecord(
-            table["network"],
-            table["title"],
-            arrays["first"],
-            table["input_size"],
-            entries("filters", FilterHealth),
-            entries("maps", MapHealth),
-            entries("strided", StrideHealth),
-            entries("shifts", ShiftHealth),
-            table["second_layer"],
-            arrays["second_channels"],
-            arrays["second"],
-            _read("consistency", table["consistency"]),
-            table["photos"],
-            table["probed"],
-            table["data"],
-            tuple(Finding(**row) for row in table["findings"]),
-        )
+    networks: tuple[DiagnosisRecord, ...]
 
+    def check(self) -> None:
+        """Refuse a diagnosis of nothing."""
+        if not self.networks:
+            raise ValueError("it holds no network")
 
-_FLOATS = ("share", "change", "unexplained", "noise_limit", "consistency")
+    def of(self, network: str) -> DiagnosisRecord:
+        """The diagnosis of a network; `KeyError` if there is none."""
+        return {each.network: each for each in self.networks}[network]
 
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _read(key: str, value: Any) -> Any:
-    if key in _FLOATS:
-        return float("nan") if value is None else float(value)
-    if key == "duplicates":
-        return tuple((int(i), int(j), float(c)) for i, j, c in value)
-    return tuple(value) if key == "shape" else value
+    def table(self) -> str:
+        """What was found, network by network."""
+        return "\n".join(line for each in self.networks for line in each.lines())

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from deconvnet.runs.directory import Run
+
 _CELL, _GAP, _LABEL = 0.56, 0.05, 0.42  # inches
 _HEAD, _BETWEEN = 0.5, 0.32
 _PIXELS = 112  # of a cell, at most; more would not be seen and would cost memory
@@ -227,3 +229,8 @@ def _curves(
     long = max(len(each) for each in record.snapshots) > 5  # names of files would run into each other
     axes.set_xticks(shown, [str(i + 1) if long else record.snapshots[i] for i in shown])
     axes.set_xlabel(f"{record.axis}, in order" if long else record.axis)
+
+
+def figures(record: EvolutionRecord, _run: Run) -> dict[str, Figure]:
+    """The figures of a run, by name."""
+    return {"evolution": evolution_figure(record), "convergence": convergence_figure(record)}

@@ -11,6 +11,7 @@ from deconvnet.data import Photos, as_photos, load_mnist, open_photos
 from deconvnet.errors import DataError, RunError
 from deconvnet.runs import Run
 from deconvnet.training import DigitDataset
+from deconvnet.training.record import TrainingRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +56,8 @@ def training_photos(run: Run, data: Path | str | None = None) -> TrainingPhotos:
         raise RunError(
             f"the photos of {run.path} are gone from {source}: say where they lie now with --data."
         ) from error
-    split = run.json("split")
-    classes, held_out = set(split["classes"]), set(split["held_out"])
+    split = TrainingRecord.read(run)
+    classes, held_out = set(split.classes), set(split.held_out)
     others = [name for name in photos.classes if name not in classes]
     if classes <= set(photos.classes) and others:
         photos = photos.exclude(others)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.runs.directory import Run
-from deconvnet.runs.records import from_json, reading
+from deconvnet.runs.record import Record
 
 KIND = "evolve"
 SETTLED = 0.9
@@ -57,20 +56,20 @@ class LayerEvolution:
     """
 
     layer: str
-    shown: npt.NDArray[np.int64]
-    compared: npt.NDArray[np.int64]
-    photos: npt.NDArray[np.int64]
-    positions: npt.NDArray[np.int32]
-    values: npt.NDArray[np.float32]
-    projections: npt.NDArray[np.float32]
-    patches: npt.NDArray[np.uint8]
-    weights: npt.NDArray[np.float64]
-    weight_steps: npt.NDArray[np.float64]
-    fixed: npt.NDArray[np.float64]
-    fixed_steps: npt.NDArray[np.float64]
-    fixed_floor: npt.NDArray[np.float64]
-    strongest_steps: npt.NDArray[np.float64]
-    strongest_floor: npt.NDArray[np.float64]
+    shown: Annotated[npt.NDArray[np.int64], "M"]
+    compared: Annotated[npt.NDArray[np.int64], "K"]
+    photos: Annotated[npt.NDArray[np.int64], "S C"]
+    positions: Annotated[npt.NDArray[np.int32], "S C 2"]
+    values: Annotated[npt.NDArray[np.float32], "S C"]
+    projections: Annotated[npt.NDArray[np.float32], "S M _ h w"]
+    patches: Annotated[npt.NDArray[np.uint8], "S M h w 3"]
+    weights: Annotated[npt.NDArray[np.float64], "S"]
+    weight_steps: Annotated[npt.NDArray[np.float64], "S-1"]
+    fixed: Annotated[npt.NDArray[np.float64], "S K"]
+    fixed_steps: Annotated[npt.NDArray[np.float64], "S-1 K"]
+    fixed_floor: Annotated[npt.NDArray[np.float64], "K"]
+    strongest_steps: Annotated[npt.NDArray[np.float64], "S-1 K"]
+    strongest_floor: Annotated[npt.NDArray[np.float64], "K"]
 
     @property
     def active(self) -> npt.NDArray[np.bool_]:
@@ -133,7 +132,7 @@ class Convergence:
 
 
 @dataclass(frozen=True, eq=False)
-class EvolutionRecord:
+class EvolutionRecord(Record):
     """Everything of Figure 4.
 
     Attributes
@@ -165,10 +164,12 @@ class EvolutionRecord:
         All together, and forward passes in search of the strongest photos alone.
     """
 
+    kind: ClassVar[str] = KIND
+
     network: str
-    snapshots: tuple[str, ...]
+    snapshots: Annotated[tuple[str, ...], "S"]
     axis: str
-    trained_at: tuple[int, ...]
+    trained_at: Annotated[tuple[int, ...], "S"]
     input_size: int
     photos: int
     photo_set: str
@@ -207,43 +208,30 @@ class EvolutionRecord:
         below = np.flatnonzero(curve < SETTLED)
         return self.snapshots[int(below[-1]) + 1 if len(below) else 0]
 
-    def write(self, run: Run) -> None:
-        """Into a run of kind ``"evolve"``: ``evolution.json``, and ``layers/NAME.safetensors`` for each layer."""
-        for each in self.layers:
-            run.save_arrays(f"layers/{each.layer}", {name: getattr(each, name) for name in _ARRAYS})
-        run.save_json(
-            "evolution",
-            {
-                **{name: getattr(self, name) for name in _PLAIN},
-                "names": {str(index): name for index, name in self.names.items()},
-                "layers": [each.layer for each in self.layers],
-                "summary": [vars(each) for each in self.summary()],
-            },
-        )
+    def check(self) -> None:
+        """Refuse layers that do not fit to the snapshots, and maps that a layer does not have."""
+        if not self.snapshots or not self.layers:
+            raise ValueError("it holds no snapshot or no layer")
+        for number, each in enumerate(self.layers):
+            where, count = f"layers[{number}]", each.photos.shape[1]
+            if len(each.photos) != len(self.snapshots):
+                raise ValueError(f"{where}.photos has {len(each.photos)} rows for {len(self.snapshots)} snapshots")
+            for name in ("shown", "compared"):
+                maps = getattr(each, name)
+                if len(maps) and not 0 <= maps.min() <= maps.max() < count:
+                    raise ValueError(f"{where}.{name} names a map that the layer, of {count} maps, does not have")
 
-    @classmethod
-    def read(cls, run: Run) -> Self:
-        """What :meth:`write` wrote.
-
-        Raises
-        ------
-        RunError
-            If the run is of another kind, or parts of it are missing or damaged.
-        """
-        with reading(run, KIND):
-            record = run.json("evolution")
-            layers: list[LayerEvolution] = []
-            for name in record["layers"]:
-                arrays = run.arrays(f"layers/{name}")
-                found: dict[str, Any] = {part: arrays[part] for part in _ARRAYS}
-                layers.append(LayerEvolution(name, **found))
-            plain: dict[str, Any] = {name: from_json(record[name]) for name in _PLAIN}
-            names = {int(index): name for index, name in record["names"].items()}
-            return cls(layers=tuple(layers), names=names, **plain)
-
-
-_ARRAYS = tuple(f.name for f in fields(LayerEvolution) if f.name != "layer")
-_PLAIN = tuple(f.name for f in fields(EvolutionRecord) if f.name not in ("layers", "names"))
+    def table(self) -> str:
+        """Each layer in a line: when it settled, and how often its strongest photos changed."""
+        wide = max(5, *(len(each.layer) for each in self.layers))
+        head = f"weights settled  maps settled  floor  photos change  dead ({self.axis} {self.snapshots[-1]})"
+        lines = [f"{'layer':{wide}}  {head}"]
+        for each in self.summary():
+            floor = "-" if each.floor is None else f"{each.floor:.2f}"
+            jumps = "-" if each.jumps is None else f"{100 * each.jumps:.0f} %"
+            cells = f"{each.weights or '-':>15}  {each.projections or '-':>12}  {floor:>5}  {jumps:>13}  {each.dead:>4}"
+            lines.append(f"{each.layer:{wide}}  {cells}")
+        return "\n".join(lines)
 
 
 def mean_over_maps(curves: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from deconvnet.runs.directory import Run
+
 _STYLES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")  # one for each seven photos
 _MOST = 24
 _LEFT, _EXAMPLES, _PANEL, _BETWEEN = 0.45, 2.2, 2.5, 0.5
@@ -131,3 +133,8 @@ def _lines(axes: Axes, course: TransformationCurve, rows: np.ndarray, title: str
     dress(axes, title, below=f"{course.title} ({course.unit})", spines=("bottom", "left"))
     axes.set_xlim(float(course.values.min()), float(course.values.max()))
     axes.set_ylim(bottom=0)
+
+
+def figures(record: InvarianceRecord, _run: Run) -> dict[str, Figure]:
+    """The figures of a run, by name."""
+    return {"invariance": invariance_figure(record)}

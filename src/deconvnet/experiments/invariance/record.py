@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.runs.directory import Run
-from deconvnet.runs.records import from_json, reading
+from deconvnet.runs.record import Record
 
 KIND = "invariance"
 
@@ -42,12 +41,12 @@ class TransformationCurve:
     title: str
     unit: str
     identity: float
-    values: npt.NDArray[np.float64]
-    distances: npt.NDArray[np.float64]
-    probabilities: npt.NDArray[np.float64]
-    filled: npt.NDArray[np.float64]
-    examples: npt.NDArray[np.uint8]
-    shown: npt.NDArray[np.float64]
+    values: Annotated[npt.NDArray[np.float64], "S"]
+    distances: Annotated[npt.NDArray[np.float64], "L P S"]
+    probabilities: Annotated[npt.NDArray[np.float64], "_ _"]
+    filled: Annotated[npt.NDArray[np.float64], "P S"]
+    examples: Annotated[npt.NDArray[np.uint8], "P E H W 3"]
+    shown: Annotated[npt.NDArray[np.float64], "E"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class InvarianceSummary:
 
 
 @dataclass(frozen=True, eq=False)
-class InvarianceRecord:
+class InvarianceRecord(Record):
     """Everything of Figure 5.
 
     Attributes
@@ -115,17 +114,19 @@ class InvarianceRecord:
         All together, and the forward passes alone.
     """
 
+    kind: ClassVar[str] = KIND
+
     network: str
-    layers: tuple[str, ...]
-    photos: tuple[str, ...]
-    labels: tuple[str, ...]
-    label_sources: tuple[str, ...]
+    layers: Annotated[tuple[str, ...], "L"]
+    photos: Annotated[tuple[str, ...], "P"]
+    labels: Annotated[tuple[str, ...], "B"]
+    label_sources: Annotated[tuple[str, ...], "B"]
     fill: str
-    views: npt.NDArray[np.uint8]
+    views: Annotated[npt.NDArray[np.uint8], "P H W 3"]
     courses: tuple[TransformationCurve, ...]
-    norms: npt.NDArray[np.float64]
-    apart: npt.NDArray[np.float64]
-    baseline: npt.NDArray[np.float64]
+    norms: Annotated[npt.NDArray[np.float64], "L P"]
+    apart: Annotated[npt.NDArray[np.float64], "L"]
+    baseline: Annotated[npt.NDArray[np.float64], "B"]
     pictures: int
     passes: int
     seconds: float
@@ -156,49 +157,35 @@ class InvarianceRecord:
             float(kept.mean()) if kept is not None else None,
         )
 
-    def write(self, run: Run) -> None:
-        """Into a run of kind ``"invariance"``: ``invariance.json``, ``invariance.safetensors``."""
-        arrays: dict[str, np.ndarray] = {"views": self.views, "norms": self.norms, "baseline": self.baseline}
-        arrays["apart"] = self.apart
-        for course in self.courses:
-            arrays |= {f"{course.name}/{part}": getattr(course, part) for part in _ARRAYS}
-        run.save_arrays("invariance", arrays)
-        run.save_json(
-            "invariance",
-            {
-                **{name: getattr(self, name) for name in _PLAIN},
-                "courses": [{name: getattr(course, name) for name in _WORDS} for course in self.courses],
-                "summary": [vars(each) for each in self.summary()],
-            },
-        )
+    def check(self) -> None:
+        """Refuse curves that do not fit to the layers and photos."""
+        if not self.layers or not self.photos:
+            raise ValueError("it holds no layer or no photo")
+        if len(self.labels) not in (0, len(self.photos)):
+            raise ValueError(f"labels has {len(self.labels)} entries for {len(self.photos)} photos")
+        for number, course in enumerate(self.courses):
+            where = f"courses[{number}]"
+            if course.distances.shape[:2] != (len(self.layers), len(self.photos)):
+                raise ValueError(f"{where}.distances is not of {len(self.layers)} layers and {len(self.photos)} photos")
+            steps = len(course.values) if len(self.baseline) else 0
+            if course.probabilities.shape[1] != steps:
+                raise ValueError(f"{where}.probabilities has {course.probabilities.shape[1]} steps, not {steps}")
+            if not (course.values != course.identity).any():
+                raise ValueError(f"{where}.values holds nothing but the identity")
 
-    @classmethod
-    def read(cls, run: Run) -> Self:
-        """What :meth:`write` wrote.
-
-        Raises
-        ------
-        RunError
-            If the run is of another kind, or parts of it are missing or damaged.
-        """
-        with reading(run, KIND):
-            record, arrays = run.json("invariance"), run.arrays("invariance")
-            courses = tuple(_course(entry, arrays) for entry in record["courses"])
-            content: dict[str, Any] = {name: from_json(record[name]) for name in _PLAIN}
-            content |= {name: arrays[name] for name in ("views", "norms", "apart", "baseline")}
-            return cls(courses=courses, **content)
-
-
-_ARRAYS = ("values", "distances", "probabilities", "filled", "examples", "shown")
-_WORDS = ("name", "title", "unit", "identity")
-_PLAIN = tuple(
-    f.name for f in fields(InvarianceRecord) if f.name not in ("views", "courses", "norms", "apart", "baseline")
-)
-
-
-def _course(entry: dict[str, Any], arrays: dict[str, np.ndarray]) -> TransformationCurve:
-    whole: dict[str, Any] = {part: arrays[f"{entry['name']}/{part}"] for part in _ARRAYS}
-    return TransformationCurve(**entry, **whole)
+    def table(self) -> str:
+        """Each transformation and layer in a line."""
+        rows = self.summary()
+        wide = max([len(f"{row.transformation}, {row.layer}") for row in rows], default=0)
+        lines = [f"{'':{wide}}  of another photo  of its length  at the first step  linearity  probability kept"]
+        for row in rows:
+            cells = (row.between, row.relative, row.onset, row.linearity, row.probability)
+            told = ["-" if value is None else f"{value:.2f}" for value in cells]
+            lines.append(
+                f"{f'{row.transformation}, {row.layer}':{wide}}  {told[0]:>16}  {told[1]:>13}  {told[2]:>17}  "
+                f"{told[3]:>9}  {told[4]:>16}"
+            )
+        return "\n".join(lines)
 
 
 def _sizes(course: TransformationCurve) -> npt.NDArray[np.float64]:

@@ -41,6 +41,7 @@ def look(
     from deconvnet.experiments.look import write_look_page
     from deconvnet.experiments.look.measure import LookReport
     from deconvnet.experiments.look.measure import look as look_at
+    from deconvnet.experiments.look.record import Look
     from deconvnet.networks import load
     from deconvnet.progress import only
 
@@ -60,11 +61,11 @@ def look(
     run = look_at(
         found, shown, out, top=top, activations=nonlinearities, overwrite=True, progress=only(LookReport, tell)
     )
-    skipped = run.json("look")["skipped"]
+    skipped = Look.read(run).skipped
     if skipped:
         typer.echo(f"photos that could not be read and were left out: {len(skipped)}")
-    for skip in skipped:
-        typer.echo(f"  {skip['name']}: {skip['why']}")
+    for name, why in skipped:
+        typer.echo(f"  {name}: {why}")
     page = write_look_page(run)
     typer.echo(f"done in {time.monotonic() - started:.0f} s. Open {page.resolve()} in a browser.")
 

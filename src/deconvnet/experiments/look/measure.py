@@ -6,7 +6,7 @@ Command: ``deconvnet look`` (sample photos) or ``deconvnet look --photos FOLDER`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import numpy.typing as npt
 from torch import nn
 
 from deconvnet.errors import DataError, OptionError
+from deconvnet.experiments.look import record
 from deconvnet.figures import display, display_scale, filters_image
+from deconvnet.geometry import Box
 from deconvnet.networks import Network
 from deconvnet.networks.layers import check_layers, convolutions, layer_rows
 from deconvnet.photo_projections.project import prepare
@@ -65,12 +67,6 @@ class LookResult:
     units: tuple[Unit, ...]
     view: npt.NDArray[np.uint8]
     projections: Projections | None
-
-
-@dataclass
-class _Record:
-    photos: list[dict[str, Any]] = field(default_factory=list)
-    skipped: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +119,7 @@ def look(
     Returns
     -------
     Run
-        With ``look.json`` and its pictures.
+        With a `deconvnet.experiments.look.record.Look` and its pictures.
 
     Raises
     ------
@@ -145,50 +141,44 @@ def look(
     inputs = {"network": network.name, "card": dict(network.card)}
     fields = {row.name: row.receptive_field for row in layer_rows(network) if row.name in layers}
     run: Run | None = None
-    record = _Record()
+    seen: list[record.Photo] = []
+    skipped: list[tuple[str, str]] = []
     for photo in photos:
         if isinstance(photo, Skip):
-            record.skipped.append({"name": photo.name, "why": photo.why})
+            skipped.append((photo.name, photo.why))
             continue
         result = _look_at(network, photo, layers, top, rules)
         if run is None:  # only now: an earlier run is not cleared for photos that cannot be read
-            run = Run.create(out, "look", settings, inputs, overwrite=overwrite)
-        record.photos.append(_save_photo(run, result, layers, fields, len(record.photos)))
+            run = Run.create(out, record.KIND, settings, inputs, overwrite=overwrite)
+        seen.append(_save_photo(run, result, layers, fields, len(seen)))
         if progress is not None:
             progress(LookReport(len(record.photos), None, photo.name, result=result))
     if run is None:
-        named = "; ".join(f"{s['name']}: {s['why']}" for s in record.skipped[:3]) or "there was none"
+        named = "; ".join(f"{name}: {why}" for name, why in skipped[:3]) or "there was none"
         raise DataError(f"no photo could be read ({named}): give at least one photo that a viewer opens.")
     filters = _first_filters(network)
     if filters is not None:
         run.save_image("filters", filters_image(filters))
-    run.save_json(
-        "look",
-        {
-            "network": network_record(network),
-            "settings": settings,
-            "filters": "filters.png" if filters is not None else None,
-            "photos": record.photos,
-            "skipped": record.skipped,
-        },
-    )
+    drawn = "filters.png" if filters is not None else None
+    record.Look(network_record(network), settings, drawn, tuple(seen), tuple(skipped)).write(run)
     run.finish()
     return run
 
 
-def network_record(network: Network) -> dict[str, Any]:
+def network_record(network: Network) -> record.Network:
     """What a reader must know of the network."""
     card = network.card
-    return {
-        "name": network.name,
-        "title": card.get("title", network.name),
-        "classes": len(network.classes),
-        "parameters": network.parameters,
-        "input_size": list(network.input_shape[1:]),
-        "trained_on": card.get("data", ""),
-        "accuracy": card.get("accuracy") or _accuracy(card),
-        "weights": card.get("weights", ""),
-    }
+    height, width = network.input_shape[1:]
+    return record.Network(
+        network.name,
+        card.get("title", network.name),
+        len(network.classes),
+        network.parameters,
+        (height, width),
+        card.get("data", ""),
+        card.get("accuracy") or _accuracy(card),
+        card.get("weights", ""),
+    )
 
 
 def _accuracy(card: Mapping[str, Any]) -> str:
@@ -226,12 +216,12 @@ def _save_photo(
     layers: list[str],
     fields: Mapping[str, int | tuple[int, int] | None],
     number: int,
-) -> dict[str, Any]:
+) -> record.Photo:
     """Write a photo's pictures and give its entry in the record."""
     base = f"photos/{number:03d}"
     view = result.view
     run.save_image(base, view)
-    entries: dict[str, list[dict[str, Any]]] = {layer: [] for layer in layers}
+    entries: dict[str, list[record.UnitPicture]] = {layer: [] for layer in layers}
     shown = result.projections
     for i, unit in enumerate(shown.units if shown is not None else ()):
         assert shown is not None
@@ -241,25 +231,24 @@ def _save_photo(
         run.save_image(f"{name}-patch", patch)
         box = shown.boxes[i] or (0, 0, *view.shape[:2])
         entries[unit.layer].append(
-            {
-                "unit": str(unit),
-                "activation": float(shown.activations[i]),
-                "box": list(box),
-                "projection": f"{name}-projection.png",
-                "patch": f"{name}-patch.png",
-                "scale": float(display_scale(projection)),
-            }
+            record.UnitPicture(
+                str(unit),
+                float(shown.activations[i]),
+                Box(*box),
+                f"{name}-projection.png",
+                f"{name}-patch.png",
+                float(display_scale(projection)),
+            )
         )
-    return {
-        "name": result.photo.name,
-        "source": result.photo.source,
-        "view": f"{base}.png",
-        "predictions": [{"class": name, "probability": value} for name, value in result.predictions],
-        "layers": [
-            {"layer": layer, "receptive_field": _side(fields.get(layer)) or view.shape[0], "maps": entries[layer]}
-            for layer in layers
-        ],
-    }
+    return record.Photo(
+        result.photo.name,
+        result.photo.source,
+        f"{base}.png",
+        tuple(result.predictions),
+        tuple(
+            record.Layer(layer, _side(fields.get(layer)) or view.shape[0], tuple(entries[layer])) for layer in layers
+        ),
+    )
 
 
 def _side(field: int | tuple[int, int] | None) -> int | None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from string import Template
 
 from deconvnet.errors import RunError
-from deconvnet.experiments.look.record import Layer, Look, LookRun, Photo, UnitPicture
+from deconvnet.experiments.look.record import Layer, Look, Photo, UnitPicture
 from deconvnet.figures.inline import EXACT_SIDE, picture_uri
 from deconvnet.geometry import Box
+from deconvnet.runs.directory import Run
 from deconvnet.runs.files import write_text
 
 _PIXELATED = 48  # receptive fields up to this side are enlarged pixel by pixel
@@ -27,7 +28,7 @@ _LRN = {
 }
 
 
-def write_look_page(run: LookRun, path: str | os.PathLike[str] | None = None) -> Path:
+def write_look_page(run: Run, path: str | os.PathLike[str] | None = None) -> Path:
     """Write the page of a look into a network: one HTML file that needs no other file.
 
     Parameters
@@ -55,7 +56,7 @@ def write_look_page(run: LookRun, path: str | os.PathLike[str] | None = None) ->
     return target
 
 
-def look_page(run: LookRun) -> str:
+def look_page(run: Run) -> str:
     """The page that `write_look_page` writes, as text."""
     look = Look.read(run)
     resources = files("deconvnet.experiments.look")
@@ -80,22 +81,22 @@ def look_page(run: LookRun) -> str:
     )
 
 
-def _uri(run: LookRun, name: str, exact: bool = False) -> str:
+def _uri(run: Run, name: str, exact: bool = False) -> str:
     return picture_uri(run.image(name.removesuffix(".png")), exact)
 
 
-def _size(run: LookRun, photo: Photo) -> tuple[int, int]:
+def _size(run: Run, photo: Photo) -> tuple[int, int]:
     height, width = run.image(photo.view.removesuffix(".png")).shape[:2]
     return height, width
 
 
-def _stored(run: LookRun, number: int, photo: Photo) -> str:
+def _stored(run: Run, number: int, photo: Photo) -> str:
     """The photo as the page's many small pictures refer to it, so that it is in the file once."""
     height, width = _size(run, photo)
     return f'<image id="view-{number}" width="{width}" height="{height}" href="{_uri(run, photo.view)}"/>'
 
 
-def _entry(run: LookRun, number: int, photo: Photo) -> str:
+def _entry(run: Run, number: int, photo: Photo) -> str:
     height, width = _size(run, photo)
     guess = ""
     if photo.predictions:
@@ -107,7 +108,7 @@ def _entry(run: LookRun, number: int, photo: Photo) -> str:
     )
 
 
-def _example(run: LookRun, photos: tuple[Photo, ...]) -> str:
+def _example(run: Run, photos: tuple[Photo, ...]) -> str:
     """One unit with its three pictures explained: the strongest of the last layer in the first photo that has any."""
     for number, photo in enumerate(photos):
         for layer in reversed(photo.layers):
@@ -116,7 +117,7 @@ def _example(run: LookRun, photos: tuple[Photo, ...]) -> str:
     return ""
 
 
-def _explained(run: LookRun, number: int, photo: Photo, layer: Layer, shown: UnitPicture) -> str:
+def _explained(run: Run, number: int, photo: Photo, layer: Layer, shown: UnitPicture) -> str:
     size = _size(run, photo)
     projection, patch = _pair(run, photo, layer, shown)
     place = _locator(number, photo, size, _frame(size, [shown.box]), shown)
@@ -156,7 +157,7 @@ def _card(look: Look) -> str:
     return "\n".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in rows if value)
 
 
-def _filters(run: LookRun, look: Look) -> str:
+def _filters(run: Run, look: Look) -> str:
     if not look.filters:
         return ""
     return (
@@ -167,7 +168,7 @@ def _filters(run: LookRun, look: Look) -> str:
     )
 
 
-def _photo(run: LookRun, number: int, photo: Photo) -> str:
+def _photo(run: Run, number: int, photo: Photo) -> str:
     size = _size(run, photo)
     source = f'<p class="source">{escape(photo.source)}</p>' if photo.source else ""
     rows = "\n".join(
@@ -194,7 +195,7 @@ def _photo(run: LookRun, number: int, photo: Photo) -> str:
 </section>"""
 
 
-def _layer(run: LookRun, number: int, photo: Photo, size: tuple[int, int], layer: Layer) -> str:
+def _layer(run: Run, number: int, photo: Photo, size: tuple[int, int], layer: Layer) -> str:
     field = layer.receptive_field
     words = f"Each unit sees {field} × {field} pixels."
     if layer.maps and any(not shown.box.inside(*size) for shown in layer.maps):
@@ -211,7 +212,7 @@ def _layer(run: LookRun, number: int, photo: Photo, size: tuple[int, int], layer
 
 
 def _map(
-    run: LookRun, number: int, photo: Photo, size: tuple[int, int], frame: Box, layer: Layer, shown: UnitPicture
+    run: Run, number: int, photo: Photo, size: tuple[int, int], frame: Box, layer: Layer, shown: UnitPicture
 ) -> str:
     if shown.scale is None:
         scale = ""
@@ -228,12 +229,12 @@ def _map(
     )
 
 
-def _pair(run: LookRun, photo: Photo, layer: Layer, shown: UnitPicture) -> tuple[str, str]:
+def _pair(run: Run, photo: Photo, layer: Layer, shown: UnitPicture) -> tuple[str, str]:
     projection = _picture(run, shown.projection, layer, f"Projection of {shown.unit} in {photo.name}")
     return projection, _picture(run, shown.patch, layer, f"Patch of {photo.name} that {shown.unit} sees")
 
 
-def _picture(run: LookRun, name: str, layer: Layer, alt: str) -> str:
+def _picture(run: Run, name: str, layer: Layer, alt: str) -> str:
     pixels = ' class="pixels"' if layer.receptive_field <= _PIXELATED else ""
     return f'<img{pixels} src="{_uri(run, name)}" alt="{escape(alt)}">'
 
@@ -279,7 +280,7 @@ def _photo_sources(photos: tuple[Photo, ...]) -> str:
     return f'<p>The photos:</p>\n<ul class="references">\n{items}\n</ul>'
 
 
-def _made(run: LookRun, look: Look) -> str:
+def _made(run: Run, look: Look) -> str:
     return escape(
         _MADE.format(
             version=run.manifest.get("deconvnet", "unknown"),

@@ -1,28 +1,15 @@
-"""The record of a look into a network (``look.json``), read into dataclasses and checked on the way."""
+"""The record of a look into a network: what it says of each photo, and its strongest units' pictures. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
-import numpy as np
-
-from deconvnet.errors import RunError
 from deconvnet.geometry import Box
+from deconvnet.runs.record import Record
 
-
-class LookRun(Protocol):
-    """What a page needs of a run; `deconvnet.runs.Run` is one."""
-
-    path: Any
-
-    @property
-    def manifest(self) -> Mapping[str, Any]: ...
-
-    def json(self, name: str) -> Any: ...
-
-    def image(self, name: str) -> np.ndarray: ...
+KIND = "look"
 
 
 @dataclass(frozen=True)
@@ -77,8 +64,22 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Look:
-    """The whole record."""
+class Look(Record):
+    """The whole record.
+
+    Attributes
+    ----------
+    network : Network
+    settings : mapping
+        What was asked for: rule, unpooling and the like.
+    filters : str or None
+        The picture of the first layer's filters; None where it does not read pixels.
+    photos : tuple of Photo
+    skipped : tuple of (str, str)
+        Photos that could not be read, and why.
+    """
+
+    kind: ClassVar[str] = KIND
 
     network: Network
     settings: Mapping[str, Any]
@@ -86,68 +87,18 @@ class Look:
     photos: tuple[Photo, ...]
     skipped: tuple[tuple[str, str], ...]
 
-    @classmethod
-    def read(cls, run: LookRun) -> Look:
-        """Read the record of ``run``.
+    def check(self) -> None:
+        """Refuse a look at nothing."""
+        if not self.photos:
+            raise ValueError("it holds no photo")
 
-        Raises
-        ------
-        RunError
-            If the record is missing, or lacks something that a page needs.
-        """
-        content = run.json("look")
-        try:
-            look = cls(
-                _network(content["network"]),
-                dict(content["settings"]),
-                content.get("filters"),
-                tuple(_photo(photo) for photo in content["photos"]),
-                tuple((str(entry["name"]), str(entry["why"])) for entry in content.get("skipped", ())),
-            )
-        except KeyError as error:
-            raise RunError(f"the record look.json in {run.path} lacks {error}: make the run again.") from error
-        except (TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"the record look.json in {run.path} is damaged ({error}): make the run again.") from error
-        if not look.photos:
-            raise RunError(f"the run {run.path} holds no photo: make it again with at least one.")
-        return look
-
-
-def _network(entry: Mapping[str, Any]) -> Network:
-    height, width = entry["input_size"]
-    return Network(
-        str(entry["name"]),
-        str(entry.get("title") or entry["name"]),
-        int(entry["classes"]),
-        int(entry["parameters"]),
-        (int(height), int(width)),
-        str(entry.get("trained_on") or ""),
-        str(entry.get("accuracy") or ""),
-        str(entry.get("weights") or ""),
-    )
-
-
-def _photo(entry: Mapping[str, Any]) -> Photo:
-    return Photo(
-        str(entry["name"]),
-        str(entry.get("source") or ""),
-        str(entry["view"]),
-        tuple((str(guess["class"]), float(guess["probability"])) for guess in entry["predictions"]),
-        tuple(
-            Layer(str(layer["layer"]), int(layer["receptive_field"]), tuple(_shown(one) for one in layer["maps"]))
-            for layer in entry["layers"]
-        ),
-    )
-
-
-def _shown(entry: Mapping[str, Any]) -> UnitPicture:
-    top, left, bottom, right = entry["box"]
-    scale = entry.get("scale")
-    return UnitPicture(
-        str(entry["unit"]),
-        float(entry["activation"]),
-        Box(int(top), int(left), int(bottom), int(right)),
-        str(entry["projection"]),
-        str(entry["patch"]),
-        None if scale is None else float(scale),
-    )
+    def table(self) -> str:
+        """For each photo what the network takes it for, and each layer's strongest unit."""
+        lines = [f"{self.network.title}, {self.network.classes} classes, {self.network.parameters:,} parameters"]
+        for photo in self.photos:
+            guesses = ", ".join(f"{name} {probability:.1%}" for name, probability in photo.predictions)
+            lines.append(f"{photo.name}: {guesses}")
+            for layer in photo.layers:
+                units = ", ".join(f"{shown.unit} {shown.activation:.4g}" for shown in layer.maps)
+                lines.append(f"  {layer.name} (sees {layer.receptive_field} px): {units or 'no map is active'}")
+        return "\n".join([*lines, *(f"{name} was left out: {why}" for name, why in self.skipped)])

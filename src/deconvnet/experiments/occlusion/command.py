@@ -70,8 +70,7 @@ def occlude(
     from deconvnet.experiments import occlusion
     from deconvnet.experiments.occlusion import OcclusionReport
     from deconvnet.experiments.occlusion.faithfulness_figure import faithfulness_curves
-    from deconvnet.experiments.occlusion.faithfulness_record import save_faithfulness
-    from deconvnet.experiments.occlusion.record import KIND, SCORES, save_occlusion
+    from deconvnet.experiments.occlusion.record import KIND, SCORES, OcclusionRecord
     from deconvnet.figures import save_figure
     from deconvnet.networks import load
     from deconvnet.runs import Run, places
@@ -123,7 +122,7 @@ def occlude(
             progress=tell,
         )
     if record is not None:
-        save_occlusion(record, result.photos)
+        OcclusionRecord(found.title, result.photos, (), score).write(record)
     save_figure(result.plot(score), picture)
     for photo in result.photos:
         _tell(photo)
@@ -134,7 +133,7 @@ def occlude(
         save_figure(faithfulness_curves(measured, f"{found.title}: deletion and insertion"), curves)
     if record is not None:
         if measured:
-            save_faithfulness(record, measured)
+            OcclusionRecord(found.title, result.photos, tuple(measured), score).write(record)
         record.finish()
     typer.echo(result.photos[0].maps[0].grid.about)
     typer.echo(

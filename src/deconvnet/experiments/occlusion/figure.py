@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deconvnet.errors import OptionError
-from deconvnet.experiments.occlusion.record import SCORES, OccludedPhoto, OcclusionMap
+from deconvnet.experiments.occlusion.record import SCORES, OccludedPhoto, OcclusionMap, OcclusionRecord
 from deconvnet.figures.canvas import Sheet
 from deconvnet.figures.display import display
 from deconvnet.figures.lettering import NOTE_LINE, wrapped
@@ -19,6 +19,8 @@ from deconvnet.geometry import Box
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from deconvnet.runs.directory import Run
 
 _SIDE, _GAP, _LEGEND, _MARGIN = 1.75, 0.2, 1.45, 0.25
 _HEAD, _TITLES, _CAPTION, _BAR, _BETWEEN = 0.42, 0.36, 0.19, 0.36, 0.14
@@ -271,3 +273,13 @@ def _faint(view: Picture) -> Picture:
 
 def _number(value: float) -> str:
     return "0" if value == 0 else f"{value:.3g}"
+
+
+def figures(record: OcclusionRecord, _run: Run) -> dict[str, Figure]:
+    """The figures of a run, by name: Figure 7, and deletion and insertion curves where they were measured."""
+    from deconvnet.experiments.occlusion.faithfulness_figure import faithfulness_curves
+
+    found = {"occlusion": occlusion_panel(record.photos, record.score, record.title)}
+    if record.faithfulness:
+        found["faithfulness"] = faithfulness_curves(record.faithfulness, f"{record.title}: deletion and insertion")
+    return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +25,12 @@ from deconvnet.experiments.occlusion.record import (
     Grid,
     OccludedPhoto,
     OcclusionMap,
+    OcclusionRecord,
     ProjectionRecord,
-    save_occlusion,
 )
 from deconvnet.geometry import Box
 from deconvnet.incremental import prepare
-from deconvnet.mining.record import TopActivations
+from deconvnet.mining.run_record import MiningRecord
 from deconvnet.networks import Network
 from deconvnet.networks.classes import class_index
 from deconvnet.networks.layers import check_layers, convolutions
@@ -40,7 +40,7 @@ from deconvnet.photo_projections.project import project
 from deconvnet.progress import Progress, ProgressReport
 from deconvnet.reopening import reopen
 from deconvnet.runs import Run, Unit
-from deconvnet.runs.results import NotebookFigure
+from deconvnet.runs.results import RunResult
 from deconvnet.tracing.receptive import receptive_fields
 
 if TYPE_CHECKING:
@@ -195,22 +195,21 @@ class Occluder:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Occlusion(NotebookFigure):
+class Occlusion(OcclusionRecord, RunResult):
     """Figure 7 for some photos; a notebook shows its plot.
 
     Attributes
     ----------
-    photos : tuple of OccludedPhoto
-    title : str
-        The network's name.
     notes : tuple of str
         What the engine and the projections had to say.
     settings, inputs : mapping
         What was asked for, of which network and photos; as the run's manifest records them.
+
+        The others are those of `OcclusionRecord`.
     """
 
-    photos: tuple[OccludedPhoto, ...]
-    title: str
+    kind: ClassVar[str] = KIND
+
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -222,12 +221,8 @@ class Occlusion(NotebookFigure):
         """Figure 7, one row of panels for each photo and fill; ``score`` is ``"probability"`` or ``"logit"``."""
         return occlusion_panel(self.photos, score, title=self.title)
 
-    def save(self, path: Path | str, overwrite: bool = False) -> Run:
-        """Write a run of kind ``"occlude"``; :func:`deconvnet.experiments.occlusion.record.read_occlusion` reads it."""
-        run = Run.create(path, KIND, self.settings, self.inputs, overwrite=overwrite)
-        save_occlusion(run, self.photos)
-        run.finish()
-        return run
+    def _told(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return dict(self.settings), dict(self.inputs)
 
 
 def occlude(
@@ -364,7 +359,7 @@ def occlude(
         if why:
             notes.append(f"{name}: no projection, because {why}")
         found.append(OccludedPhoto(name, label, numbers[number] is not None, shown, tuple(maps), projections, why))
-    return Occlusion(tuple(found), network.title, tuple(dict.fromkeys(notes)), settings, inputs)
+    return Occlusion(network.title, tuple(found), notes=tuple(dict.fromkeys(notes)), settings=settings, inputs=inputs)
 
 
 def occluding_grid(
@@ -425,7 +420,7 @@ class _Winners:
             raise RunError(f"{run.path} is unfinished: mine again (a killed run does not hold all photos).")
         if run.inputs.get("weights_sha256") != network.fingerprint:
             raise RunError(f"{run.path} was mined with other weights than those of {network.title}: mine again.")
-        self._top = TopActivations.from_arrays(run.arrays("top"))[layer]
+        self._top = MiningRecord.read(run).mined[layer]
         _, self._photos = reopen(run, data)
 
     def of(self, network: Network, unit: Unit, but: npt.NDArray[np.uint8]) -> list[tuple[str, Photo, Unit]]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from deconvnet.errors import OptionError
+from deconvnet.experiments.occlusion.faithfulness_record import CURVES, Faithfulness
 from deconvnet.geometry import Box
 from deconvnet.perturbations.record import Fill
-from deconvnet.runs.directory import Run
-from deconvnet.runs.records import reading
+from deconvnet.runs.record import Record
 from deconvnet.runs.units import Unit
 
 KIND = "occlude"
@@ -51,9 +50,20 @@ class Grid:
     photo: tuple[int, int]
     size: tuple[int, int]
     stride: tuple[int, int]
-    border: str
-    tops: npt.NDArray[np.int64]
-    lefts: npt.NDArray[np.int64]
+    border: Literal["inside", "cut", "partial"]
+    tops: Annotated[npt.NDArray[np.int64], "R"]
+    lefts: Annotated[npt.NDArray[np.int64], "K"]
+
+    def check(self) -> None:
+        """Refuse positions of a rectangle that no rule gives."""
+        if min(*self.photo, *self.size, *self.stride) < 1 or max(self.photo) > 100_000:
+            raise ValueError(
+                f"a {_sides(self.size)} px square, stride {_sides(self.stride)}, on {_sides(self.photo)} px"
+            )
+        for name, starts, axis in (("tops", self.tops, 0), ("lefts", self.lefts, 1)):
+            low, high = -self.size[axis], self.photo[axis] + self.size[axis]
+            if not len(starts) or (np.diff(starts) <= 0).any() or starts[0] < low or starts[-1] > high:
+                raise ValueError(f"{name} are not the ascending starts of squares on the photo")
 
     @classmethod
     def of(
@@ -191,19 +201,27 @@ class OcclusionMap:
         1 for the whole grid; on the way there, each ``step``-th of its positions.
     """
 
-    view: npt.NDArray[np.uint8]
-    classes: tuple[str, ...]
+    view: Annotated[npt.NDArray[np.uint8], "H W 3"]
+    classes: Annotated[tuple[str, ...], "classes"]
     layer: str
     fill: Fill
     grid: Grid
-    logits: npt.NDArray[np.float32]
-    sums: npt.NDArray[np.float32]
-    maxima: npt.NDArray[np.float32]
-    clean_logits: npt.NDArray[np.float32]
-    clean_sums: npt.NDArray[np.float32]
-    clean_maxima: npt.NDArray[np.float32]
+    logits: Annotated[npt.NDArray[np.float32], "R K classes"]
+    sums: Annotated[npt.NDArray[np.float32], "R K maps"]
+    maxima: Annotated[npt.NDArray[np.float32], "R K maps"]
+    clean_logits: Annotated[npt.NDArray[np.float32], "classes"]
+    clean_sums: Annotated[npt.NDArray[np.float32], "maps"]
+    clean_maxima: Annotated[npt.NDArray[np.float32], "maps"]
     precision: str = "exact"
     step: int = 1
+
+    def check(self) -> None:
+        """Refuse answers that are not of the grid's positions, and pictures that are not of one size."""
+        if self.logits.shape[:2] != self.grid.shape:
+            raise ValueError(f"logits has shape {self.logits.shape} for {_sides(self.grid.shape)} positions")
+        for name, picture in (("view", self.view), ("fill.picture", self.fill.picture)):
+            if picture.shape[:2] != self.grid.photo:
+                raise ValueError(f"{name} has shape {picture.shape} for a photo of {_sides(self.grid.photo)} px")
 
     @cached_property
     def probabilities(self) -> npt.NDArray[np.float32]:
@@ -272,7 +290,12 @@ class ProjectionRecord:
     unit: Unit
     activation: float
     box: Box
-    pixels: npt.NDArray[np.float32]
+    pixels: Annotated[npt.NDArray[np.float32], "_ h w"]
+
+    def check(self) -> None:
+        """Refuse pixels that do not fill the box."""
+        if self.pixels.shape[1:] != (self.box.height, self.box.width):
+            raise ValueError(f"pixels has shape {self.pixels.shape} for a box of {self.box.height} x {self.box.width}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,6 +326,20 @@ class OccludedPhoto:
     maps: tuple[OcclusionMap, ...]
     projections: tuple[ProjectionRecord, ...] = ()
     unprojected: str = ""
+
+    def check(self) -> None:
+        """Refuse a class or a map that does not exist, and maps of different grids."""
+        if not self.maps:
+            raise ValueError("maps has no entry")
+        first = self.maps[0]
+        if not 0 <= self.label < len(first.classes):
+            raise ValueError(f"label is {self.label} of {len(first.classes)} classes")
+        if not 0 <= self.channel < len(first.clean_sums):
+            raise ValueError(f"channel is {self.channel} of {len(first.clean_sums)} maps")
+        for number, found in enumerate(self.maps[1:], start=1):
+            shapes = [(each.logits.shape, each.sums.shape, each.grid.photo) for each in (first, found)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(f"maps[{number}] is not of the positions, classes and maps of the first")
 
     @property
     def label_name(self) -> str:
@@ -340,105 +377,58 @@ def rank_correlation(one: npt.NDArray[np.floating], other: npt.NDArray[np.floati
     return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
-def save_occlusion(run: Run, photos: Sequence[OccludedPhoto]) -> None:
-    """Write what was found into a run of kind ``"occlude"``: ``occlusion.json`` and ``photos/*.safetensors``."""
-    entries = []
-    for number, photo in enumerate(photos):
-        first = photo.maps[0]
-        base = f"photos/{number:03d}"
-        arrays: dict[str, np.ndarray] = {
-            "view": first.view,
-            "tops": first.grid.tops,
-            "lefts": first.grid.lefts,
-            "clean_logits": first.clean_logits,
-            "clean_sums": first.clean_sums,
-            "clean_maxima": first.clean_maxima,
-        }
-        arrays |= {f"projection/{i}": each.pixels for i, each in enumerate(photo.projections)}
-        run.save_arrays(base, arrays)
-        for i, found in enumerate(photo.maps):
-            run.save_arrays(
-                f"{base}-fill{i}",
-                {
-                    "logits": found.logits,
-                    "sums": found.sums,
-                    "maxima": found.maxima,
-                    "fill": found.fill.picture,
-                },
-            )
-        entries.append(
-            {
-                "name": photo.name,
-                "label": photo.label,
-                "class": photo.label_name,
-                "given": photo.given,
-                "layer": first.layer,
-                "channel": photo.channel,
-                "precision": first.precision,
-                "size": list(first.grid.size),
-                "stride": list(first.grid.stride),
-                "border": first.grid.border,
-                "fills": [{"name": found.fill.name, "about": found.fill.about} for found in photo.maps],
-                "projections": [
-                    {"photo": p.photo, "unit": str(p.unit), "activation": p.activation, "box": list(p.box)}
-                    for p in photo.projections
-                ],
-                "unprojected": photo.unprojected,
-            }
-        )
-    run.save_json("occlusion", {"classes": list(photos[0].maps[0].classes) if photos else [], "photos": entries})
+@dataclass(frozen=True, eq=False)
+class OcclusionRecord(Record):
+    """Figure 7 for some photos, and how well its maps tell where the class is.
 
-
-def read_occlusion(run: Run) -> tuple[OccludedPhoto, ...]:
-    """What :func:`save_occlusion` wrote.
-
-    Raises
-    ------
-    RunError
-        If the run is of another kind, or parts of it are missing or do not fit together.
+    Attributes
+    ----------
+    title : str
+        The network's.
+    photos : tuple of OccludedPhoto
+    faithfulness : tuple of Faithfulness
+        Deletion and insertion curves, where they were asked for.
+    score : {"probability", "logit"}
+        What the figure shows of a class.
     """
-    with reading(run, KIND):
-        record = run.json("occlusion")
-        classes = tuple(record["classes"])
-        return tuple(_read_photo(run, number, entry, classes) for number, entry in enumerate(record["photos"]))
 
+    kind: ClassVar[str] = KIND
 
-def _read_photo(run: Run, number: int, entry: dict[str, Any], classes: tuple[str, ...]) -> OccludedPhoto:
-    base = f"photos/{number:03d}"
-    own = run.arrays(base)
-    height, width = own["view"].shape[:2]
-    (h, w), (down, across) = entry["size"], entry["stride"]
-    grid = Grid((height, width), (h, w), (down, across), entry["border"], own["tops"], own["lefts"])
-    maps = []
-    for i, fill in enumerate(entry["fills"]):
-        arrays = run.arrays(f"{base}-fill{i}")
-        for name in ("logits", "sums", "maxima"):
-            expected = (*grid.shape, len(own[f"clean_{name}"]))
-            if arrays[name].shape != expected:
-                raise ValueError(f"{name} of {entry['name']} has shape {arrays[name].shape}, not {expected}")
-        maps.append(
-            OcclusionMap(
-                own["view"],
-                classes,
-                entry["layer"],
-                Fill(fill["name"], fill["about"], arrays["fill"]),
-                grid,
-                arrays["logits"],
-                arrays["sums"],
-                arrays["maxima"],
-                own["clean_logits"],
-                own["clean_sums"],
-                own["clean_maxima"],
-                entry["precision"],
-            )
-        )
-    projections = tuple(
-        ProjectionRecord(p["photo"], Unit.parse(p["unit"]), p["activation"], Box(*p["box"]), own[f"projection/{i}"])
-        for i, p in enumerate(entry["projections"])
-    )
-    return OccludedPhoto(
-        entry["name"], entry["label"], entry["given"], entry["channel"], tuple(maps), projections, entry["unprojected"]
-    )
+    title: str
+    photos: tuple[OccludedPhoto, ...]
+    faithfulness: tuple[Faithfulness, ...] = ()
+    score: Literal["probability", "logit"] = "probability"
+
+    def check(self) -> None:
+        """Refuse an occlusion of nothing, and photos on different squares."""
+        if not self.photos:
+            raise ValueError("it holds no photo")
+        grids = {
+            (photo.maps[0].grid.size, photo.maps[0].grid.stride, photo.maps[0].grid.photo) for photo in self.photos
+        }
+        if len(grids) > 1:
+            raise ValueError("its photos are covered by squares of different sizes or strides")
+
+    def table(self) -> str:
+        """For each photo and fill, the class's probability at the worst position and what wins there."""
+        lines = [self.photos[0].maps[0].grid.about]
+        for photo in self.photos:
+            for number, found in enumerate(photo.maps):
+                scores = found.score(photo.label)
+                worst = np.unravel_index(int(scores.argmin()), scores.shape)
+                winner = found.classes[int(found.most_probable[worst])]
+                agreement = photo.agreement(number)
+                agrees = "" if agreement is None else f"; {photo.unit} and its projection agree to {agreement:.2f}"
+                lines.append(
+                    f"{photo.name}, {found.fill.about}: {photo.label_name} {found.clean_score(photo.label):.1%}, at "
+                    f"worst {scores.min():.1%} ({winner}){agrees}"
+                )
+        for one in self.faithfulness:
+            for curve in CURVES:
+                orders = one.deletion if curve == "deletion" else one.insertion
+                areas = ", ".join(f"{order} {one.area(curve, order).mean():.3f}" for order in orders)
+                lines.append(f"{one.photo}, {one.label}, {one.fill}: area of {curve} {areas}")
+        return "\n".join(lines)
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deconvnet.errors import OptionError
+from deconvnet.experiments.sanity.record import SanityRecord
 from deconvnet.figures.axes import MARGIN, Page, dress, name_columns
 from deconvnet.figures.display import display
 from deconvnet.figures.lettering import lay_names, names_that_fit, wrapped
@@ -16,6 +17,8 @@ from deconvnet.figures.palette import INK, QUIET, SPINE, rule_colour
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from deconvnet.runs.directory import Run
 
 _MEASURES = ("SSIM", "rank correlation, signed", "rank correlation of magnitudes")
 _SINGLE = ("other map", "other photo", "noise")
@@ -145,3 +148,35 @@ def _curves(
 def _coloured(picture: np.ndarray) -> np.ndarray:
     """Other numbers of channels than 1 and 3 are shown by their sum."""
     return picture if picture.shape[0] in (1, 3) else picture.sum(0, keepdims=True)
+
+
+def record_figure(record: SanityRecord, title: str | None = None) -> Figure:
+    """The first unit's pictures on the way to random weights, and similarity curves over all units.
+
+    Parameters
+    ----------
+    record : SanityRecord
+    title : str, optional
+        By default the network and the layer.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    several = f"{len(record.views)} photos" if len(record.views) > 1 else "one photo"
+    found = record.similarities
+    return sanity_figure(
+        record.views[record.photos[0]],
+        record.stage_names,
+        {rule: {test: record.mean(rule, test) for test in tests} for rule, tests in found.items()},
+        {rule: [found[rule]["cascade"][stage, 0] for stage in range(len(record.stages))] for rule in found},
+        record.pictures,
+        title or f"{record.title}: do pictures of {record.layer} come from its weights?",
+        f"Pictures: {record.units[0]}. Curves: means over {len(record.units)} units in {several}.",
+        record.finding(),
+    )
+
+
+def figures(record: SanityRecord, _run: Run) -> dict[str, Figure]:
+    """The figures of a run, by name."""
+    return {"sanity": record_figure(record)}

@@ -26,10 +26,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from deconvnet.errors import DataError, DeconvnetError, ModelError, OptionError
+from deconvnet.experiments.sanity.record import KIND, SanityRecord
 from deconvnet.networks import Network
 from deconvnet.networks.layers import check_layers
 from deconvnet.networks.preprocessing import Photo
@@ -46,169 +47,52 @@ from deconvnet.progress import Progress, report
 from deconvnet.projection import RULES as KNOWN_RULES
 from deconvnet.projection import Projections, project
 from deconvnet.runs import Run, Unit
-from deconvnet.runs.results import NotebookFigure
+from deconvnet.runs.results import RunResult
 from deconvnet.tracing.modes import example_weight
 from deconvnet.tracing.recorder import ModuleCall, record_calls
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KIND = "sanity"
 RULES = ("deconvnet", "guided", "gradient")
-TESTS = ("cascade", "alone", "other map", "other photo", "noise")
-MEASURES = ("ssim", "rank", "rank of magnitudes")
 
 Array = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Sanity(NotebookFigure):
+class Sanity(SanityRecord, RunResult):
     """The result of :func:`sanity`; a notebook shows its plot.
 
     Attributes
     ----------
-    title : str
-        The network's.
-    layer : str
-        The units' layer.
-    stages : tuple of tuple of str
-        Layers that get random weights together, from the units' own layer down to the first.
-    units : tuple of Unit, length U
-    photos : tuple of int, length U
-        The photo of each unit.
-    similarities : dict of rule to dict of test to ndarray of float, (S, U, 3)
-        SSIM, rank correlation, and rank correlation of magnitudes (see :func:`similarity`) of each unit's picture with
-        the unchanged one; S is the number of stages for ``"cascade"`` and ``"alone"``, else 1. ``"other photo"`` is
-        missing if there is one photo alone.
-    pictures : dict of rule to tuple of ndarray of float, (C, h, w)
-        The first unit's projection, in the part of its receptive field that lies in the photo: unchanged, then after
-        each stage of the cascade.
-    views : tuple of ndarray of uint8, (H, W, 3)
-        What the network saw of each photo.
     settings, inputs : dict
         What was asked for, and of which weights and photos; for the run's manifest.
+
+        The others are those of `SanityRecord`.
     """
 
-    title: str
-    layer: str
-    stages: tuple[tuple[str, ...], ...]
-    units: tuple[Unit, ...]
-    photos: tuple[int, ...]
-    similarities: dict[str, dict[str, Array]]
-    pictures: dict[str, tuple[Array, ...]]
-    views: tuple[npt.NDArray[np.uint8], ...]
-    settings: dict[str, Any]
-    inputs: dict[str, Any]
+    kind: ClassVar[str] = KIND
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Sanity({len(self.units)} units of {self.layer} in {len(self.views)} photos: {self.finding()})"
 
-    @property
-    def stage_names(self) -> tuple[str, ...]:
-        """A short name for each stage: its uppermost layer, and how many more it has."""
-        return tuple(stage[0] + (f" +{len(stage) - 1}" if len(stage) > 1 else "") for stage in self.stages)
-
-    def mean(self, rule: str, test: str) -> Array:
-        """Similarities of one rule and test, averaged over units; (S, 3)."""
-        return self.similarities[rule][test].mean(1)
-
-    def blank(self, rule: str, test: str) -> int:
-        """Comparisons of a test in which one of the two pictures was empty; they count as similarity 0."""
-        return int((self.similarities[rule][test] == 0).all(2).sum())
-
-    def finding(self) -> str:
-        """What was measured of the dependence on upper layers, in a sentence."""
-        upper = max(1, len(self.stages) // 2)
-        layers = [name for stage in self.stages[:upper] for name in stage]
-        named = layers[0] if len(layers) == 1 else f"{layers[0]} down to {layers[-1]}"
-        floor = "other photo" if len(self.views) > 1 else "noise"
-        told: list[str] = []
-        for rule in self.similarities:
-            kept, unrelated = self.mean(rule, "cascade")[upper - 1], self.mean(rule, floor)[0]
-            told.append(
-                f"{rule} {kept[0]:.2f} ({unrelated[0]:.2f}), rank of magnitudes {kept[2]:.2f} ({unrelated[2]:.2f})"
-            )
-        return (
-            f"with random weights in the upper {len(layers)} of {sum(map(len, self.stages))} layers ({named}), SSIM to "
-            f"the unchanged pictures, and in brackets what {floor.replace('other', 'another')} gives: "
-            f"{'; '.join(told)}"
-        )
-
     def plot(self, title: str | None = None) -> Figure:
         """The first unit's pictures on the way to random weights, and similarity curves over all units."""
-        from deconvnet.experiments.sanity.figure import sanity_figure
+        from deconvnet.experiments.sanity.figure import record_figure
 
-        several = f"{len(self.views)} photos" if len(self.views) > 1 else "one photo"
-        return sanity_figure(
-            self.views[self.photos[0]],
-            self.stage_names,
-            {rule: {test: self.mean(rule, test) for test in tests} for rule, tests in self.similarities.items()},
-            {
-                rule: [self.similarities[rule]["cascade"][stage, 0] for stage in range(len(self.stages))]
-                for rule in self.similarities
-            },
-            self.pictures,
-            title or f"{self.title}: do pictures of {self.layer} come from its weights?",
-            f"Pictures: {self.units[0]}. Curves: means over {len(self.units)} units in {several}.",
-            self.finding(),
-        )
+        return record_figure(self, title)
 
-    def save(self, path: Path | str, overwrite: bool = False) -> Run:
-        """Write a run of kind ``sanity``.
-
-        Returns
-        -------
-        Run
-            ``sanity.json`` (units, photos, stages, means), ``similarities.safetensors`` (``RULE/TEST``, S x U x 3),
-            ``pictures.safetensors`` (``RULE/NUMBER``, C x h x w) and ``view-N.png``.
-        """
-        run = Run.create(path, KIND, self.settings, self.inputs, overwrite=overwrite)
-        content = {
-            "title": self.title,
-            "layer": self.layer,
-            "stages": [list(stage) for stage in self.stages],
-            "units": [str(unit) for unit in self.units],
-            "photos": list(self.photos),
-            "measures": list(MEASURES),
-            "means": {
-                rule: {test: self.mean(rule, test).tolist() for test in tests}
-                for rule, tests in self.similarities.items()
-            },
-            "finding": self.finding(),
-        }
-        run.save_json("sanity", content)
-        run.save_arrays(
-            "similarities",
-            {f"{rule}/{test}": a for rule, tests in self.similarities.items() for test, a in tests.items()},
-        )
-        run.save_arrays(
-            "pictures", {f"{rule}/{i}": a for rule, some in self.pictures.items() for i, a in enumerate(some)}
-        )
-        for number, view in enumerate(self.views):
-            run.save_image(f"view-{number}", view)
-        run.finish()
-        return run
+    def _told(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.settings, self.inputs
 
     @classmethod
     def open(cls, path: Path | str) -> Sanity:
         """Read a run that :meth:`save` wrote."""
         run = Run.open(path, KIND)
-        content, found = run.json("sanity"), run.arrays("similarities")
-        drawn = run.arrays("pictures")
-        rules = list(content["means"])
-        stages = tuple(tuple(stage) for stage in content["stages"])
-        return cls(
-            content["title"],
-            content["layer"],
-            stages,
-            tuple(Unit.parse(unit) for unit in content["units"]),
-            tuple(content["photos"]),
-            {rule: {test: found[f"{rule}/{test}"] for test in content["means"][rule]} for rule in rules},
-            {rule: tuple(drawn[f"{rule}/{i}"] for i in range(len(stages) + 1)) for rule in rules},
-            tuple(run.image(f"view-{number}") for number in range(max(content["photos"]) + 1)),
-            dict(run.settings),
-            dict(run.inputs),
-        )
+        return replace(cls.read(run), settings=dict(run.settings), inputs=dict(run.inputs))
 
 
 def check_sanity(
@@ -303,8 +187,8 @@ def check_sanity(
         {rule: similarities for rule, (similarities, _) in found.items()},
         {rule: tuple(pictures) for rule, (_, pictures) in found.items()},
         views,
-        {"layer": layer, "units": units, "stages": stages, "rules": list(rules), "seed": seed, **options},
-        {
+        settings={"layer": layer, "units": units, "stages": stages, "rules": list(rules), "seed": seed, **options},
+        inputs={
             "network": network.address,
             "weights_sha256": network.fingerprint,
             "photos": list(names) if names is not None else [f"photo {i}" for i in range(len(views))],

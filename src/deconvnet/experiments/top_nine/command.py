@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -117,29 +117,29 @@ def _tell_unfinished(run: Run, rank: int) -> None:
 
 
 def _tell(run: Run, photos: int, out: Path) -> None:
-    from deconvnet.mining.record import TopActivations
+    from deconvnet.mining.run_record import MiningRecord
 
-    mined = TopActivations.from_arrays(run.arrays("top"))
+    record = MiningRecord.read(run)
+    mined = record.mined
     for name, layer in mined.layers.items():
         dead = [int(c) for c in layer.dead]
         listed = f": {', '.join(map(str, dead[:12]))}{' ...' if len(dead) > 12 else ''}" if dead else ""
         typer.echo(f"{name:8} {layer.channels:5} maps, {len(dead)} dead{listed}")
-    skipped = run.json("photos")["skipped"]
+    skipped = record.skipped
     if skipped:
         first = skipped[0]
         typer.echo(
             f"photos that could not be read and were left out: {len(skipped)} of {photos}, "
-            f"the first {first['name']}: {first['why']}"
+            f"the first {first.name}: {first.why}"
         )
     if run.settings["k"] > mined.count:
         typer.echo(f"there are fewer photos ({mined.count}) than the {run.settings['k']} asked for each map.")
-    typer.echo(_stages(run.json("timing"), mined.count))
+    typer.echo(_stages(record.seconds, mined.count))
     typer.echo(f"{mined.count} photos mined into {out}. Next: deconvnet top {out} {list(mined.layers)[-1]}")
 
 
-def _stages(timing: dict[str, Any], photos: int) -> str:
+def _stages(seconds: dict[str, float], photos: int) -> str:
     """Where the time went: each stage's milliseconds a photo, and its share of the forward pass."""
-    seconds = timing["seconds"]
     forward = seconds.get("forward", 0) or 1e-9
     told = [f"forward {1e3 * forward / photos:.1f} ms a photo"]
     words = {"mining": "mining beside it", "waiting": "waiting for photos", "saving": "saving"}
@@ -174,7 +174,7 @@ def top(
     With --all, tiles of every map are written into the run, which then shows itself without the photos.
     """
     from deconvnet.errors import OptionError
-    from deconvnet.experiments.top_nine import KIND
+    from deconvnet.experiments.top_nine.measure import KIND
     from deconvnet.runs import Run
     from deconvnet.terminal.outputs import check_picture
     from deconvnet.terminal.progress import ProgressBar

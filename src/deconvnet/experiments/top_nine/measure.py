@@ -24,12 +24,13 @@ from deconvnet.experiments.top_nine.memory import mine_in_memory
 from deconvnet.experiments.top_nine.shards import State, Worker
 from deconvnet.mining import Miner, TopActivations, merge
 from deconvnet.mining.record import SCORES
+from deconvnet.mining.run_record import MINE, MiningRecord, SkippedPhoto
 from deconvnet.networks import Network, load
 from deconvnet.networks.layers import check_layers, convolutions
 from deconvnet.progress import Progress, report
 from deconvnet.runs import Run, places
 
-KIND = "mine"
+KIND = MINE
 Seconds = defaultdict[str, float]
 
 
@@ -134,8 +135,8 @@ def mine(
     TopActivations
         Without ``out``. Photos that cannot be read are left out.
     Run
-        With ``out``; it holds ``top.safetensors`` (see `TopActivations`), ``photos.json`` and ``timing.json``. It is
-        not finished yet if other processes still work on their shards; the last one finishes it.
+        With ``out``; it holds a `MiningRecord`. It is not finished yet if other processes still work on their shards; the
+        last one finishes it.
 
     Raises
     ------
@@ -386,14 +387,13 @@ def _finish(run: Run, photos: Photos, count: int) -> Run:
     try:
         parts = list(shards.states(run, count))
         found = [part.mined for part in parts if part.mined is not None]
-        run.save_arrays("top", reduce(merge, found).to_arrays())
-        skipped = [{"name": photos.names[index], "why": why} for part in parts for index, why in part.skipped]
-        run.save_json("photos", {"names": list(photos.names), "labels": photos.labels.tolist(), "skipped": skipped})
+        skipped = [SkippedPhoto(photos.names[index], why) for part in parts for index, why in part.skipped]
         seconds: Seconds = defaultdict(float)
         for part in parts:
             for stage, value in part.seconds.items():
                 seconds[stage] += value
-        run.save_json("timing", {"photos": len(photos), "processes": count, "seconds": dict(seconds)})
+        mined, names, labels = reduce(merge, found), tuple(photos.names), tuple(photos.labels.tolist())
+        MiningRecord(mined, names, labels, tuple(photos.classes), tuple(skipped), count, dict(seconds)).write(run)
     except RunError:
         if Run.open(run.path).finished:  # another process was faster, and removed the states
             return Run.open(run.path)

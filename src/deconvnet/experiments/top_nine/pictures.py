@@ -15,9 +15,11 @@ from deconvnet.data import Photos
 from deconvnet.errors import OptionError, RunError
 from deconvnet.experiments.top_nine.figure import TopBlock, top_grid
 from deconvnet.experiments.top_nine.measure import KIND as KIND
+from deconvnet.experiments.top_nine.tile_figure import caption, dead_block, tile_block
 from deconvnet.experiments.top_nine.tiles import write_tiles as write_tiles
 from deconvnet.experiments.top_nine.tiles_record import Tiles, tile_name
-from deconvnet.mining.record import LayerTop, TopActivations
+from deconvnet.mining.record import LayerTop
+from deconvnet.mining.run_record import MiningRecord
 from deconvnet.networks import Network
 from deconvnet.photo_projections.project import project
 from deconvnet.progress import Progress, report
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 _DRAWN = 9  # 3 x 3, Fig. 2
 _DECILES = tuple(tenth / 10 for tenth in range(1, 10))
-_NOTHING = 236  # grey level of a dead map's block
 
 
 def draw_top_nine(
@@ -84,7 +85,7 @@ def draw_top_nine(
     """
     if not run.finished:
         raise RunError(f"{run.path} is unfinished: mine again (a killed run does not hold all photos).")
-    mined = TopActivations.from_arrays(run.arrays("top"))
+    mined = MiningRecord.read(run).mined
     found = mined[layer]
     if maps < 1 or seed < 0:
         raise OptionError(f"maps must be at least 1 and seed at least 0, not {maps} and {seed}.")
@@ -109,7 +110,7 @@ def draw_top_nine(
     blocks: list[TopBlock] = []
     for done, channel in enumerate(channels, start=1):
         if network is None or photos is None:
-            blocks.append(_tile_block(run, found, layer, channel))
+            blocks.append(tile_block(run, found, layer, channel))
         else:
             drawn = _sampled(found, channel) if ordinary else _strongest(found, channel)
             blocks.append(_block(network, photos, found, layer, channel, drawn, settings, run.inputs["classes"]))
@@ -154,7 +155,7 @@ def _block(
 ) -> TopBlock:
     if not drawn:
         nothing = np.zeros((1, *network.input_shape[1:]), np.float32)
-        return _dead_block(layer, channel, nothing)
+        return dead_block(layer, channel, nothing)
     pixels = [photos.read(photo) for photo, _ in drawn]
     units = [Unit(layer, channel, position) for _, position in drawn]
     shown = project(network, pixels, units, per_photo=range(len(units)), **settings)
@@ -166,11 +167,6 @@ def _block(
     )
 
 
-def _dead_block(layer: str, channel: int, nothing: np.ndarray) -> TopBlock:
-    patch = np.full((*nothing.shape[1:], 3), _NOTHING, np.uint8)
-    return TopBlock(f"{layer}:{channel} (dead)", [nothing], [patch])
-
-
 def _has_tiles(run: Run, found: LayerTop, layer: str, channels: Sequence[int], settings: dict[str, str]) -> bool:
     if not Tiles.exist(run):
         return False
@@ -178,25 +174,3 @@ def _has_tiles(run: Run, found: LayerTop, layer: str, channels: Sequence[int], s
     same = all(tiles.settings.get(key) == value for key, value in settings.items())
     files = (run.path / tile_name(layer, c, w) for c in channels if found.active[c] for w in ("projections", "patches"))
     return same and all(path.is_file() for path in files)
-
-
-def _tile_block(run: Run, found: LayerTop, layer: str, channel: int) -> TopBlock:
-    if not found.active[channel]:
-        return _dead_block(layer, channel, np.zeros((1, 32, 32), np.float32))
-    tiles = Tiles.read(run)
-    return TopBlock(
-        f"{layer}:{channel}",
-        tiles.cells(run, layer, channel, "projections"),
-        tiles.cells(run, layer, channel, "patches"),
-        caption(found, channel, run.inputs["classes"]),
-    )
-
-
-def caption(found: LayerTop, channel: int, classes: Sequence[str]) -> str:
-    """What a map does to all photos, in a line: how many activate it, and which classes do so most."""
-    share = 100 * float(found.active[channel]) / max(found.count, 1)
-    said = f"active in {share:.3g} % of photos"
-    if found.spread is not None and classes:
-        strongest = found.spread.strongest_classes(channel, 2)
-        said += "".join(f", {classes[number]} {mean:.3g}" for number, mean in strongest)
-    return said

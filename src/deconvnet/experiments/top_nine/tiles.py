@@ -22,6 +22,7 @@ from deconvnet.figures.display import display
 from deconvnet.figures.patches import cut_patch
 from deconvnet.figures.tiles import shrink, tile
 from deconvnet.mining.record import LayerTop, TopActivations
+from deconvnet.mining.run_record import MiningRecord
 from deconvnet.networks import Network
 from deconvnet.progress import Progress, report
 from deconvnet.projection import Projections
@@ -80,7 +81,7 @@ def write_tiles(
         raise OptionError(f"a cell has at least 8 pixels, not {cell}.")
     if not run.finished:
         raise RunError(f"{run.path} is unfinished: go on with `deconvnet mine --resume` first.")
-    mined = TopActivations.from_arrays(run.arrays("top"))
+    mined = MiningRecord.read(run).mined
     wanted = list(mined.layers) if layers is None else list(dict.fromkeys(layers))
     tops = {layer: mined[layer] for layer in wanted}
     settings = {"rule": rule, "unpool": unpool, "lrn": lrn, "activations": activations, "cell": cell}

@@ -65,6 +65,13 @@ class Tiles:
         """Store the index in a run."""
         run.save_json(INDEX, {"settings": self.settings, "input_size": self.input_size, "layers": self.layers})
 
+    def drawn(self, layer: str) -> list[int]:
+        """The maps of a layer that have tiles; `RunError` if the index is damaged."""
+        found = self.layers[layer].get("drawn")
+        if not isinstance(found, list) or not all(isinstance(channel, int) for channel in found):
+            raise RunError(f"the index of the tiles of {layer} is damaged: draw the tiles again.")
+        return found
+
     def cells(self, run: Run, layer: str, channel: int, what: str) -> list[np.ndarray]:
         """The filled cells of a map's tile, uint8 (h, w, 3) each, the strongest first.
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from deconvnet.runs.directory import Run
+
 _NAMES = {"svm": "linear SVM", "softmax": "softmax"}
 _WIDE, _TALL, _LEFT = 10.6, 2.7, 4.5  # of the figure, of a panel, of the left panel; inches
 
@@ -144,3 +146,8 @@ def _note(record: TransferRecord) -> str:
     if record.scratch_words:
         words += f" {record.scratch_words[0].upper()}{record.scratch_words[1:]}."
     return words
+
+
+def figures(record: TransferRecord, _run: Run) -> dict[str, Figure]:
+    """The figures of a run, by name."""
+    return {"transfer": transfer_figure(record)}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from deconvnet.runs.directory import Run
-from deconvnet.runs.records import from_json, reading
+from deconvnet.runs.record import Record
 from deconvnet.runs.statistics import mean_deviation, percent
 
 KIND = "transfer"
@@ -84,7 +83,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class TransferRecord:
+class TransferRecord(Record):
     """Everything of a transfer experiment.
 
     Attributes
@@ -131,22 +130,24 @@ class TransferRecord:
         All together without training from scratch, and the forward passes alone.
     """
 
+    kind: ClassVar[str] = KIND
+
     network: str
     data: str
     measure: str
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[str, ...], "C"]
     known: tuple[str, ...]
-    layers: tuple[Layer, ...]
-    classifiers: tuple[str, ...]
-    sizes: tuple[int, ...]
+    layers: Annotated[tuple[Layer, ...], "L"]
+    classifiers: Annotated[tuple[str, ...], "A"]
+    sizes: Annotated[tuple[int, ...], "K"]
     folds: int
     seed: int
-    tested: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float64]
-    by_class: npt.NDArray[np.float64]
-    chosen: npt.NDArray[np.float64]
+    tested: Annotated[npt.NDArray[np.int64], "C"]
+    scores: Annotated[npt.NDArray[np.float64], "L A K F"]
+    by_class: Annotated[npt.NDArray[np.float64], "L A K F C"]
+    chosen: Annotated[npt.NDArray[np.float64], "L A K F"]
     chance: float
-    scratch: npt.NDArray[np.float64]
+    scratch: Annotated[npt.NDArray[np.float64], "K F"]
     scratch_words: str
     photos: int
     unreadable: int
@@ -155,6 +156,13 @@ class TransferRecord:
     duplicates: tuple[Duplicate, ...]
     seconds: float
     forward_seconds: float
+
+    def check(self) -> None:
+        """Refuse a table without cells."""
+        if not all((self.layers, self.classifiers, self.sizes, self.folds > 0)):
+            raise ValueError("it holds no layer, classifier, size or fold")
+        if self.scores.shape[3] != self.folds:
+            raise ValueError(f"scores has {self.scores.shape[3]} folds, not {self.folds}")
 
     def cells(self) -> tuple[Cell, ...]:
         """Mean and deviation over folds of every layer, classifier and size."""
@@ -182,34 +190,3 @@ class TransferRecord:
         chance = f"{100 * self.chance:.1f}"
         lines.append(f"{'chance':{wide}}" + f"{chance:>16}" * len(self.sizes))
         return "\n".join(lines)
-
-    def write(self, run: Run) -> None:
-        """Into a run of kind ``"transfer"``: ``transfer.json``, ``transfer.safetensors``."""
-        run.save_arrays("transfer", {name: getattr(self, name) for name in _ARRAYS})
-        plain = {name: getattr(self, name) for name in _PLAIN}
-        plain["layers"] = [vars(each) for each in self.layers]
-        plain["duplicates"] = [vars(each) for each in self.duplicates]
-        cells = [{**vars(c), "deviation": None if np.isnan(c.deviation) else c.deviation} for c in self.cells()]
-        run.save_json("transfer", {**plain, "cells": cells})
-
-    @classmethod
-    def read(cls, run: Run) -> Self:
-        """What :meth:`write` wrote.
-
-        Raises
-        ------
-        RunError
-            If the run is of another kind, or parts of it are missing or damaged.
-        """
-        with reading(run, KIND):
-            record, arrays = run.json("transfer"), run.arrays("transfer")
-            content: dict[str, Any] = {name: from_json(record[name]) for name in _PLAIN}
-            content |= {name: arrays[name] for name in _ARRAYS}
-            layers = [Layer(each["name"], tuple(each["shape"]), tuple(each["used"])) for each in record["layers"]]
-            content["layers"] = tuple(layers)
-            content["duplicates"] = tuple(Duplicate(**each) for each in record["duplicates"])
-            return cls(**content)
-
-
-_ARRAYS = ("tested", "scores", "by_class", "chosen", "scratch")
-_PLAIN = tuple(f.name for f in fields(TransferRecord) if f.name not in _ARRAYS)
