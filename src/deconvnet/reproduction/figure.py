@@ -5,7 +5,8 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from deconvnet.figures.canvas import INK, QUIET, Sheet
+from deconvnet.figures.canvas import Sheet
+from deconvnet.figures.palette import GREEN, INK, QUIET, VERMILION
 from deconvnet.reproduction.record import FAILS, HOLDS, ReproductionRecord
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from deconvnet.runs.directory import Run
 
-_COLOURS = {HOLDS: "#2e7d5b", FAILS: "#b0413e"}
+_COLOURS = {HOLDS: GREEN, FAILS: VERMILION}
 _LINE, _HEAD = 0.2, 0.65
 
 

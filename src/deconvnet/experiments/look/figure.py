@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deconvnet.experiments.look.record import Look
-from deconvnet.figures.canvas import QUIET, Sheet
+from deconvnet.figures.canvas import Sheet
+from deconvnet.figures.palette import QUIET
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,8 @@ import numpy as np
 
 from deconvnet.experiments.top_nine.figure import TopBlock, top_grid
 from deconvnet.experiments.top_nine.tiles_record import Tiles
-from deconvnet.figures.canvas import INK, QUIET, foot_note, head_line, new_figure
+from deconvnet.figures.axes import Page, dress, legend
+from deconvnet.figures.palette import depth_colour
 from deconvnet.mining.record import LayerTop
 from deconvnet.mining.run_record import MiningRecord
 from deconvnet.runs.directory import Run
@@ -63,19 +64,17 @@ def activity_figure(record: MiningRecord, title: str) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    figure = new_figure(7.5, 4.2)
-    head_line(figure, title, 0.3, 0.14)
-    axes = figure.add_axes((0.1, 0.2, 0.86, 0.66))
-    for name, top in record.mined.layers.items():
+    page = Page(7.5, 3.5, title, notes=[f"{record.mined.count} photos; ranked by {record.mined.score}."])
+    axes = page.axes(0.6, 0.3, 6.6, 2.7)
+    layers = record.mined.layers
+    for number, (name, top) in enumerate(layers.items()):
         shares = np.sort(100 * top.active_share)[::-1]
-        axes.plot(np.linspace(0, 100, len(shares)), shares, linewidth=1.4, label=f"{name}, {len(top.dead)} dead")
+        colour = depth_colour(number, len(layers))
+        axes.plot(np.linspace(0, 100, len(shares)), shares, color=colour, label=f"{name}, {len(top.dead)} dead")
     axes.set_ylim(-2, 102)
-    axes.set_xlabel("maps, the most active first, %", fontsize=8, color=QUIET)
-    axes.set_title("photos that activate the map, %", loc="left", fontsize=9, color=INK)
-    axes.tick_params(labelsize=8, colors=QUIET)
-    axes.legend(frameon=False, fontsize=7.5, labelcolor=INK)
-    foot_note(figure, f"{record.mined.count} photos; ranked by {record.mined.score}.", 0.3, 0.1)
-    return figure
+    dress(axes, "photos that activate the map, %", below="maps, the most active first, %")
+    legend(axes)
+    return page.figure
 
 
 def figures(record: MiningRecord, run: Run) -> dict[str, Figure]:
