@@ -76,11 +76,11 @@ def test_nothing_is_written_for_what_cannot_work(small_network, photo, tmp_path)
 
 
 def test_the_card_in_words(small_network):
-    assert network_record(small_network)["accuracy"] == ""
+    assert network_record(small_network).accuracy == ""
     facts = {"held_out_top1": 0.5, "held_out_per_class": 0.25, "held_out_photos": 8}
     trained = dataclasses.replace(small_network, card=facts)
-    assert network_record(trained)["accuracy"] == "top-1 50.0%, mean over classes 25.0%, on 8 held-out photos"
+    assert network_record(trained).accuracy == "top-1 50.0%, mean over classes 25.0%, on 8 held-out photos"
     stated = dataclasses.replace(small_network, card={**facts, "accuracy": "as stated"})
-    assert network_record(stated)["accuracy"] == "as stated"
-    assert network_record(small_network)["parameters"] == small_network.parameters
-    assert np.prod(network_record(small_network)["input_size"]) == 64 * 64
+    assert network_record(stated).accuracy == "as stated"
+    assert network_record(small_network).parameters == small_network.parameters
+    assert np.prod(network_record(small_network).input_size) == 64 * 64

@@ -18,7 +18,7 @@ from deconvnet.experiments.occlusion.faithfulness_record import (
     ORDERS,
     Faithfulness,
 )
-from deconvnet.experiments.occlusion.record import OcclusionRecord
+from deconvnet.experiments.occlusion.record import OccludedPhoto, OcclusionRecord
 from deconvnet.networks import Network, Preprocessing
 from deconvnet.perturbations.fills import make_fill
 from deconvnet.runs import Run
@@ -121,13 +121,13 @@ def test_refused_options(small_network, found, options):
         measure_faithfulness(small_network, found, 0, **options)
 
 
-def test_a_record_comes_back_as_it_was_written(tmp_path):
+def test_a_record_comes_back_as_it_was_written(found, tmp_path):
     rng = np.random.default_rng(0)
     curves = {order: rng.random((2, 5)).astype(np.float32) for order in ORDERS}
     other = {order: rng.random((2, 5)).astype(np.float32) for order in ORDERS}
     written = [Faithfulness(name, "cat", "grey (1)", np.linspace(0, 1, 5), curves, other) for name in ("a", "b")]
     run = Run.create(tmp_path / "run", "occlude", {}, {})
-    OcclusionRecord("net", (PHOTO,), tuple(written)).write(run)
+    OcclusionRecord("net", (OccludedPhoto("a", 0, True, 0, (found,)),), tuple(written)).write(run)
     back = OcclusionRecord.read(run).faithfulness
     assert [(each.photo, each.label, each.fill) for each in back] == [
         ("a", "cat", "grey (1)"),
