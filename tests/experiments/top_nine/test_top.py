@@ -110,7 +110,7 @@ def test_the_hash_is_of_the_weights_alone(small_network, small_weights):
 def test_mining_in_memory_gives_what_a_run_holds(small_network, small_weights, two_classes, tmp_path):
     photos = deconvnet.open_photos(two_classes)
     run = deconvnet.mine(small_network, photos, tmp_path / "run", layers=["conv2"], weights=str(small_weights))
-    whole = TopActivations.from_arrays(run.arrays("top"))["conv2"]
+    whole = MiningRecord.read(run).mined["conv2"]
     told = []
     for given in (photos, [photos.read(i) for i in range(len(photos))]):
         top = deconvnet.mine(small_network, given, layers=["conv2"], progress=told.append)["conv2"]

@@ -135,8 +135,8 @@ def mine(
     TopActivations
         Without ``out``. Photos that cannot be read are left out.
     Run
-        With ``out``; it holds a `MiningRecord`. It is not finished yet if other processes still work on their shards; the
-        last one finishes it.
+        With ``out``; it holds a `MiningRecord`. It is not finished yet if other processes still work on their shards;
+        the last one finishes it.
 
     Raises
     ------
