@@ -152,7 +152,7 @@ def look(
             run = Run.create(out, record.KIND, settings, inputs, overwrite=overwrite)
         seen.append(_save_photo(run, result, layers, fields, len(seen)))
         if progress is not None:
-            progress(LookReport(len(record.photos), None, photo.name, result=result))
+            progress(LookReport(len(seen), None, photo.name, result=result))
     if run is None:
         named = "; ".join(f"{name}: {why}" for name, why in skipped[:3]) or "there was none"
         raise DataError(f"no photo could be read ({named}): give at least one photo that a viewer opens.")
