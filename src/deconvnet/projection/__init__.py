@@ -15,9 +15,9 @@ take a plain ``nn.Module`` and tensors, and leave the module as they found it::
             v
         choose                _chooser ------ later photos, units with positions: forward and backward on windows alone
          /      \\
-     windows    whole maps
-    _plan        _whole_maps                  plan read off the graph | autograd, with the saved tensors of the pass
-    _steps, _windows
+     windows    whole maps    _whole_maps     autograd, with the saved tensors of the pass
+        |           |         _plan_reader    the plan on windows, read off the graph (_plan, _steps);
+        |           |         _windows        its forward and backward, many units at a time
          \\      /
           v    v
     Projections               _buffer, _records

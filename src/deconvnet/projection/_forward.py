@@ -15,7 +15,8 @@ from torch.utils._pytree import tree_map
 from deconvnet.errors import DeconvnetError, ModelError
 from deconvnet.projection._lrn import skip_lrn
 from deconvnet.projection._path import GraphPath, check_path, kind_of
-from deconvnet.projection._plan import WindowPlan, read_plan
+from deconvnet.projection._plan import WindowPlan
+from deconvnet.projection._plan_reader import read_plan
 from deconvnet.projection._request import ModelInputs, ProjectionSettings, all_finite, bad_photo, precision_of
 from deconvnet.projection._substitution import CallSite, Deconvnet
 from deconvnet.tracing.lrn import works_cell_by_cell
