@@ -83,7 +83,7 @@ class EpochReport(ProgressReport):
     Attributes
     ----------
     metrics : mapping
-        The line that ``metrics.json`` holds for the latest epoch.
+        The line that the record holds for the latest epoch.
     """
 
     metrics: Mapping[str, Any]

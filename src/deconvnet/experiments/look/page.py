@@ -34,7 +34,7 @@ def write_look_page(run: Run, path: str | os.PathLike[str] | None = None) -> Pat
     Parameters
     ----------
     run : deconvnet.runs.Run
-        A run of kind ``"look"``, with its record ``look.json`` and the pictures named there.
+        A run of kind ``"look"``, with its record and the pictures named there.
     path : path, optional
         Where to write; by default ``look.html`` in the run.
 
