@@ -421,7 +421,7 @@ class _Winners:
         if run.inputs.get("weights_sha256") != network.fingerprint:
             raise RunError(f"{run.path} was mined with other weights than those of {network.title}: mine again.")
         self._top = MiningRecord.read(run).mined[layer]
-        _, self._photos = reopen(run, data)
+        _, self._photos = reopen(run, data, network)
 
     def of(self, network: Network, unit: Unit, but: npt.NDArray[np.uint8]) -> list[tuple[str, Photo, Unit]]:
         """Name, photo and unit of the strongest photos that do not look like ``but``."""

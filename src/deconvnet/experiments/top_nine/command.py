@@ -164,6 +164,9 @@ def top(
         ),
     ] = False,
     data: options.MovedDataOption = None,
+    network: Annotated[
+        str | None, typer.Option(help="The network, needed where a Python file builds it: FILE.py:NAME.")
+    ] = None,
     rule: options.RuleOption = "deconvnet",
     unpool: options.UnpoolOption = "sum",
     lrn: options.LrnOption = "identity",
@@ -184,7 +187,7 @@ def top(
     if every:
         if map or out or ordinary:
             raise OptionError("--all draws every map into the run: leave out --map, --out and --ordinary.")
-        _every(opened, [layer] if layer else None, data, settings)
+        _every(opened, [layer] if layer else None, data, network, settings)
         return
     if layer is None:
         known = ", ".join(opened.settings["layers"])
@@ -203,6 +206,7 @@ def top(
             seed=seed,
             ordinary=ordinary,
             data=data,
+            network=network,
             progress=shown,
             **settings,
         )
@@ -210,7 +214,9 @@ def top(
     typer.echo(f"The picture is in {path}.")
 
 
-def _every(run: Run, layers: list[str] | None, data: Path | None, settings: dict[str, str]) -> None:
+def _every(
+    run: Run, layers: list[str] | None, data: Path | None, network: str | None, settings: dict[str, str]
+) -> None:
     from deconvnet.experiments.top_nine import write_tiles
     from deconvnet.terminal.progress import ProgressBar
 
@@ -219,6 +225,7 @@ def _every(run: Run, layers: list[str] | None, data: Path | None, settings: dict
             run,
             layers,
             data=data,
+            network=network,
             progress=_Pace(shown, "maps"),
             **settings,  # pyright: ignore[reportArgumentType]
         )

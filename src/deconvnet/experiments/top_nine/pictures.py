@@ -46,6 +46,7 @@ def draw_top_nine(
     activations: str = "refuse",
     ordinary: bool = False,
     data: Path | str | None = None,
+    network: Network | str | None = None,
     progress: Progress | None = None,
 ) -> Figure:
     """Draw Figure 2 for one layer of a mining run.
@@ -70,6 +71,8 @@ def draw_top_nine(
         that activate it, one photo each, drawn at random (see :class:`deconvnet.mining.histogram.LayerSpread`).
     data : path, optional
         Where the photos lie now, if they moved.
+    network : Network or str, optional
+        The network or its name; the run says it unless a Python file or a program of yours built it.
     progress : Progress, optional
 
     Returns
@@ -99,21 +102,21 @@ def draw_top_nine(
         raise RunError(f"{run.path} holds no random photos, being of an earlier deconvnet: mine again.")
     settings = {"rule": rule, "unpool": unpool, "lrn": lrn, "activations": activations}
     gone: PhotosGone | None = None
-    network: Network | None = None
+    opened: Network | None = None
     photos: Photos | None = None
     try:
-        network, photos = reopen(run, data)
+        opened, photos = reopen(run, data, network)
     except PhotosGone as error:
         if ordinary or not _has_tiles(run, found, layer, channels, settings):
             raise
         gone = error
     blocks: list[TopBlock] = []
     for done, channel in enumerate(channels, start=1):
-        if network is None or photos is None:
+        if opened is None or photos is None:
             blocks.append(tile_block(run, found, layer, channel))
         else:
             drawn = _sampled(found, channel) if ordinary else _strongest(found, channel)
-            blocks.append(_block(network, photos, found, layer, channel, drawn, settings, run.inputs["classes"]))
+            blocks.append(_block(opened, photos, found, layer, channel, drawn, settings, run.inputs["classes"]))
         report(progress, done, len(channels), f"projecting {layer}")
     dead = len(found.dead)
     if ordinary:
@@ -125,7 +128,7 @@ def draw_top_nine(
         note = f"{len(channels)} of {found.channels} maps, top {min(found.k, _DRAWN)} of {found.count} photos"
     note += f"; {dead} maps of this layer are dead on these photos" if dead else ""
     note += "; drawn from the run's tiles, as the photos are gone" if gone else ""
-    name = network.title if network else run.inputs["network"]
+    name = opened.title if opened else run.inputs["network"]
     title = f"{name} {layer}, ordinary photos" if ordinary else f"{name} {layer}"
     return top_grid(blocks, title=title, note=note, selection=not ordinary)
 

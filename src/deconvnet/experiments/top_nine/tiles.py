@@ -45,6 +45,7 @@ def write_tiles(
     lrn: str = "identity",
     activations: str = "refuse",
     data: Path | str | None = None,
+    network: Network | str | None = None,
     progress: Progress | None = None,
 ) -> Tiles:
     """Draw every active map of mined layers into the run.
@@ -61,6 +62,8 @@ def write_tiles(
         Settings of the deconvnet.
     data : path, optional
         Where the photos lie now, if they moved.
+    network : Network or str, optional
+        The network or its name; the run says it unless a Python file or a program of yours built it.
     progress : Progress, optional
         In maps.
 
@@ -90,7 +93,7 @@ def write_tiles(
         raise RunError(
             f"{run.path} holds tiles of other settings ({before.settings}): delete its folder tiles to draw others."
         )
-    network, photos = reopen(run, data)
+    network, photos = reopen(run, data, network)
     tiles = _plan(network, mined, settings)
     tiles.write(run)
     missing = [
