@@ -172,6 +172,8 @@ def test_names_are_given_in_three_ways() -> None:
     np.testing.assert_array_equal(twice.read(1), two)
     with pytest.raises(OptionError, match="1 names were given for 2 photos"):
         as_photos([one, two], names=["a"])
+    with pytest.raises(OptionError, match="have their own names"):
+        as_photos(twice, names=["a", "b"])
 
 
 def test_what_is_no_photo_is_refused(tmp_path: Path) -> None:

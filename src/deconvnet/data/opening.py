@@ -107,12 +107,12 @@ def as_photos(given: PhotosLike, names: Sequence[str] | None = None) -> Photos:
     DataError
         If something in it is no photo, or a path does not exist.
     OptionError
-        If the names are not as many as the photos.
+        If the names are not as many as the photos, or the photos have their own.
     """
-    if isinstance(given, Photos):
-        return given
-    if isinstance(given, str | Path):
-        return open_photos(given)
+    if isinstance(given, Photos | str | Path):
+        if names is not None:
+            raise OptionError("photos of a folder or an archive have their own names: leave names out.")
+        return given if isinstance(given, Photos) else open_photos(given)
     if isinstance(given, Mapping):
         names, given = list(given), list(given.values())
     elif isinstance(given, Image.Image) or (isinstance(given, np.ndarray) and not _is_several(given)):

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
+from deconvnet.data import PhotosLike, as_photos
 from deconvnet.errors import DataError, OptionError
 from deconvnet.mining import mine
 from deconvnet.networks import Network
 from deconvnet.networks.layers import check_layers
-from deconvnet.networks.preprocessing import Photo
 from deconvnet.projection import PreparedProjection, Projections, Rule
 from deconvnet.projection import prepare as prepare_tensor
 from deconvnet.projection import project as project_tensor
 from deconvnet.runs import Unit
 
-Photos = Sequence[Photo] | Photo | Tensor | Sequence[Tensor]
+PhotosOrInput = PhotosLike | Tensor | Sequence[Tensor]
 
 
 def project(
     network: Network | nn.Module,
-    photos: Photos,
+    photos: PhotosOrInput,
     units: Sequence[Unit | str] | Unit | str,
     *,
     per_photo: Sequence[int] | None = None,
@@ -49,8 +48,8 @@ def project(
     network : Network or nn.Module
         A network from :func:`deconvnet.load`, or any PyTorch network.
     photos : photos or Tensor
-        For a ``Network``: PIL images or uint8 arrays (H, W, 3), one or several. For a plain module (or a ``Network``
-        whose input is at hand): its input, a float tensor (N, C, H, W); several tensors if it takes several.
+        For a ``Network``: a path, PIL images or uint8 arrays (H, W, 3), one or several. For a plain module (or a
+        ``Network`` whose input is at hand): its input, a float tensor (N, C, H, W); several tensors if it takes several.
     units : unit or sequence of units
         Addresses such as ``"conv5:17"`` (the map's strongest position) or ``"conv5:17@6,4"``.
     per_photo : sequence of int, optional
@@ -96,7 +95,7 @@ def project(
 
 def prepare(
     network: Network | nn.Module,
-    photos: Photos,
+    photos: PhotosOrInput,
     layers: Sequence[str],
     *,
     onto: int = 0,
@@ -206,7 +205,7 @@ class _NetworkInput:
     views: tuple[npt.NDArray[np.uint8], ...]
 
     @classmethod
-    def of(cls, network: Network | nn.Module, photos: Photos, verb: str) -> _NetworkInput:
+    def of(cls, network: Network | nn.Module, photos: PhotosOrInput, verb: str) -> _NetworkInput:
         """Photos resized and preprocessed, each once; tensors as they are. ``verb`` is for the refusal."""
         module = network.module if isinstance(network, Network) else network
         if _are_tensors(photos):  # also for a Network: its preprocessed input
@@ -215,30 +214,13 @@ class _NetworkInput:
             raise OptionError(
                 "a plain module takes a float tensor (N, C, H, W); photos need a network of deconvnet.load."
             )
-        several: list[Any] = list(photos) if isinstance(photos, list | tuple) else [photos]
-        if not several:
+        several = as_photos(cast(PhotosLike, photos))
+        if not len(several):
             raise DataError(f"there is no photo to {verb}: give at least one.")
-        for photo in several:
-            _check_photo(photo)
-        views = tuple(network.view(photo) for photo in several)
+        views = tuple(network.view(several.read(i)) for i in range(len(several)))
         return cls(module, network.preprocessing.tensor(views), views)
 
 
 def _are_tensors(photos: object) -> bool:
     several = photos if isinstance(photos, list | tuple) else [photos]
     return bool(several) and all(isinstance(each, torch.Tensor) for each in several)
-
-
-def _check_photo(photo: object) -> None:
-    if isinstance(photo, Image.Image):
-        return
-    if isinstance(photo, np.ndarray):
-        if photo.dtype == np.uint8 and (photo.ndim == 2 or (photo.ndim == 3 and photo.shape[2] == 3)) and photo.size:
-            return
-        given = f"an array of {photo.dtype} {photo.shape}"
-    else:
-        given = f"a {type(photo).__name__}"
-    raise DataError(
-        f"{given} is not a photo: give a PIL image or a uint8 array (H, W, 3), for example of deconvnet.read_photo, "
-        "or a list of these."
-    )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from deconvnet.data import PhotosLike, as_photos
 from deconvnet.errors import DataError, ModelError, OptionError
 from deconvnet.experiments.invariance.figure import invariance_figure
 from deconvnet.experiments.invariance.record import KIND, InvarianceRecord, TransformationCurve
@@ -22,7 +23,6 @@ from deconvnet.experiments.invariance.transformations import PAPER, Transformabl
 from deconvnet.features.responses import checked_layers, paper_layers, responses
 from deconvnet.networks import Network
 from deconvnet.networks.classes import class_index
-from deconvnet.networks.preprocessing import Photo
 from deconvnet.progress import Progress, report
 from deconvnet.runs.results import RunResult
 
@@ -54,7 +54,7 @@ class Invariance(InvarianceRecord, RunResult):
 
 def measure_invariance(
     network: Network,
-    photos: Sequence[Photo],
+    photos: PhotosLike,
     *,
     names: Sequence[str] | None = None,
     layers: Sequence[str] | None = None,
@@ -69,7 +69,8 @@ def measure_invariance(
     Parameters
     ----------
     network : Network
-    photos : sequence of PIL images or uint8 arrays (H, W, 3)
+    photos : photos
+        A path, PIL images or uint8 arrays (H, W, 3), one or several.
     names : sequence of str, optional
         The photos' names; ``a/b/c.jpg`` is of class ``b`` if the network has such a class.
     layers : sequence of str, optional
@@ -103,13 +104,12 @@ def measure_invariance(
         If a layer's features cannot be compared, or never change.
     """
     started = time.perf_counter()
+    photos = as_photos(photos, names)
     if not len(photos):
         raise DataError("there is no photo to transform: give at least one.")
     if batch_size < 1:
         raise OptionError(f"batch_size must be at least 1, not {batch_size}.")
-    names = tuple(names) if names is not None else tuple(f"photo {i}" for i in range(1, len(photos) + 1))
-    if len(names) != len(photos):
-        raise OptionError(f"{len(names)} names were given for {len(photos)} photos: give one for each.")
+    names = photos.names
     given = _given_labels(network, labels, len(photos))
     if layers is None:
         found = paper_layers(network)
@@ -119,8 +119,9 @@ def measure_invariance(
     measured = _Measured(network, layers, batch_size)
     total = len(photos) * (1 + sum(value != kind.identity for kind in kinds for value in kind.values))
     rows: list[_Photo] = []
-    for photo, name, label in zip(photos, names, given, strict=True):
-        rows.append(measured.photo(TransformablePhoto(network, photo, fill), kinds, name, label))
+    for index, (name, label) in enumerate(zip(names, given, strict=True)):
+        photo = TransformablePhoto(network, photos.read(index), fill)
+        rows.append(measured.photo(photo, kinds, name, label))
         report(progress, measured.pictures, total, "transforming photos")
     _refuse_constant(layers, rows)
     courses = tuple(_course(kind, number, rows) for number, kind in enumerate(kinds))

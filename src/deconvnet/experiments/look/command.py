@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,8 @@ import typer
 from deconvnet.terminal import options, panels
 
 if TYPE_CHECKING:
-    from deconvnet.experiments.look.measure import LookPhoto, Skip
+    from deconvnet.data import Photos
+    from deconvnet.experiments.look.measure import LookPhoto
 
 
 def register(app: typer.Typer) -> None:
@@ -70,17 +70,13 @@ def look(
     typer.echo(f"done in {time.monotonic() - started:.0f} s. Open {page.resolve()} in a browser.")
 
 
-def _photos(source: Path | None, limit: int) -> Iterator[LookPhoto | Skip]:
-    from deconvnet.data import UnreadablePhoto, open_photos, read_many, sample_photos
-    from deconvnet.experiments.look.measure import LookPhoto, Skip
+def _photos(source: Path | None, limit: int) -> Photos | list[LookPhoto]:
+    from deconvnet.data import open_photos, sample_photos
+    from deconvnet.experiments.look.measure import LookPhoto
 
     if source is None:
-        for sample in sample_photos():
-            yield LookPhoto(sample.name, f"scikit-image: {sample.source}", sample.pixels)
-        return
+        return [LookPhoto(each.name, f"scikit-image: {each.source}", each.pixels) for each in sample_photos()]
     found = open_photos(source)
     if len(found) > limit:
         typer.echo(f"{source} holds {len(found)} photos; the first {limit} are shown (--limit for more).")
-    for index, photo in read_many(found, range(min(limit, len(found)))):
-        name = found.names[index]
-        yield Skip(name, photo.why) if isinstance(photo, UnreadablePhoto) else LookPhoto(name, "", photo)
+    return found.subset(range(min(limit, len(found))))

@@ -5,15 +5,17 @@ Command: ``deconvnet look`` (sample photos) or ``deconvnet look --photos FOLDER`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from torch import nn
 
+from deconvnet.data import Photos, PhotosLike, as_photos
 from deconvnet.errors import DataError, OptionError
 from deconvnet.experiments.look import record
 from deconvnet.figures import display, display_scale, filters_image
@@ -84,7 +86,7 @@ class LookReport(ProgressReport):
 
 def look(
     network: Network,
-    photos: Iterable[LookPhoto | Skip],
+    photos: PhotosLike | Iterable[LookPhoto | Skip],
     out: Path | str,
     *,
     layers: Sequence[str] | None = None,
@@ -101,8 +103,9 @@ def look(
     Parameters
     ----------
     network : Network
-    photos : iterable of LookPhoto or Skip
-        Read one at a time; those that cannot be read are counted and named.
+    photos : photos, or iterable of LookPhoto or Skip
+        A path, PIL images or uint8 arrays (H, W, 3), one or several: read one at a time; those that cannot be read are
+        counted and named.
     out : path
         Folder of the run.
     layers : sequence of str, optional
@@ -143,7 +146,7 @@ def look(
     run: Run | None = None
     seen: list[record.Photo] = []
     skipped: list[tuple[str, str]] = []
-    for photo in photos:
+    for photo in _read(photos):
         if isinstance(photo, Skip):
             skipped.append((photo.name, photo.why))
             continue
@@ -163,6 +166,20 @@ def look(
     record.Look(network_record(network), settings, drawn, tuple(seen), tuple(skipped)).write(run)
     run.finish()
     return run
+
+
+def _read(photos: PhotosLike | Iterable[LookPhoto | Skip]) -> Iterator[LookPhoto | Skip]:
+    if isinstance(photos, list | tuple):
+        given = any(isinstance(each, LookPhoto | Skip) for each in photos)
+    else:
+        given = not isinstance(photos, Photos | str | Path | Mapping | Image.Image | np.ndarray)
+    if given:
+        yield from cast(Iterable[LookPhoto | Skip], photos)
+        return
+    found = as_photos(cast(PhotosLike, photos))
+    for batch in found.batches(np.asarray, 1, fill=False, ahead=4, at_least_one=False):
+        yield from (Skip(photo.name, photo.why) for photo in batch.unreadable.values())
+        yield from (LookPhoto(name, "", photo) for name, photo in zip(batch.names, batch.views, strict=True))
 
 
 def network_record(network: Network) -> record.Network:

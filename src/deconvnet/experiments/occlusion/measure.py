@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from deconvnet.data import PhotosLike, as_photos
 from deconvnet.errors import DataError, DeconvnetError, ModelError, OptionError, RunError
 from deconvnet.experiments.occlusion.figure import occlusion_panel
 from deconvnet.experiments.occlusion.record import (
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 Size = int | tuple[int, int]
 _SIDE, _STRIDE, _INPUT = 50, 8, 224  # the paper states neither (Sec. 4.2); shares of the photo's side unless given
 _COARSE = 4  # the first map has about so many positions down and across
+Pixels = npt.NDArray[np.uint8]
 _OTHERS = 3  # projections from other photos, Fig. 7(c)
 
 
@@ -106,9 +108,21 @@ class Occluder:
         layer: str | None = None,
         memory: int = 2 << 30,
     ) -> None:
+        self._begin(network, network.view(photo), layer, memory)
+
+    @classmethod
+    def of_view(
+        cls, network: Network, view: npt.NDArray[np.uint8], *, layer: str | None = None, memory: int = 2 << 30
+    ) -> Occluder:
+        """For a photo that was already cut to what the network sees: what :meth:`Network.view` gave."""
+        occluder = cls.__new__(cls)
+        occluder._begin(network, view, layer, memory)
+        return occluder
+
+    def _begin(self, network: Network, view: npt.NDArray[np.uint8], layer: str | None, memory: int) -> None:
         self.network = network
         self.layer = recorded_layer(network, layer)
-        self.view = network.view(photo)
+        self.view = view
         tensor = network.preprocessing.tensor([self.view])
         self._prepared = prepare(network.module, tensor, maps=(self.layer,), memory=memory)
         self.notes = tuple(self._prepared.notes)
@@ -227,7 +241,7 @@ class Occlusion(OcclusionRecord, RunResult):
 
 def occlude(
     network: Network,
-    photos: Sequence[tuple[str, Photo]],
+    photos: PhotosLike,
     *,
     size: Size | None = None,
     stride: Size | None = None,
@@ -248,7 +262,8 @@ def occlude(
     Parameters
     ----------
     network : Network
-    photos : sequence of (name, photo)
+    photos : photos
+        A path, PIL images or uint8 arrays (H, W, 3), one or several, or pairs of name and photo.
     size, stride : int or (height, width), optional
         Of the square, in pixels of what the network sees; 50 and 8 of 224, or as large a share, unless given.
     fills : sequence of str
@@ -292,7 +307,8 @@ def occlude(
     DataError
         If there is no photo.
     """
-    if not photos:
+    photos = as_photos(photos)
+    if not len(photos):
         raise DataError("there is no photo to cover: give at least one.")
     if not fills:
         raise OptionError("there is nothing to cover the photo with: give at least one fill.")
@@ -300,13 +316,13 @@ def occlude(
         raise OptionError(f"the strongest map is told by {' or '.join(STRONGEST)}, not {strongest!r}.")
     layer = recorded_layer(network, layer)
     numbers = _labels(network, labels, len(photos))
-    views = [network.view(photo) for _, photo in photos]
+    views = [network.view(photos.read(i)) for i in range(len(photos))]
     grid = occluding_grid(views[0].shape[:2], size, stride, border)
     fills = list(dict.fromkeys(fills))
     for name in fills:
         make_fill(network, views[0], name, grid.size)
     others = None if mined is None else _Winners(mined, network, layer, data)
-    occluder = Occluder(network, photos[0][1], layer=layer, memory=memory)
+    occluder = Occluder.of_view(network, views[0], layer=layer, memory=memory)
     if channel is not None:
         occluder.check_channel(channel)
     settings = {
@@ -323,7 +339,7 @@ def occlude(
     inputs = {
         "network": network.address,
         "weights_sha256": network.fingerprint,
-        "photos": [name for name, _ in photos],
+        "photos": list(photos.names),
     }
     if ready is not None:
         ready(settings, inputs)
@@ -331,9 +347,9 @@ def occlude(
     done, total = 0, len(photos) * len(fills) * len(grid)
     found: list[OccludedPhoto] = []
     notes: list[str] = []
-    for number, (name, photo) in enumerate(photos):
+    for number, (name, view) in enumerate(zip(photos.names, views, strict=True)):
         if number:
-            occluder = Occluder(network, photo, layer=layer, memory=memory)
+            occluder = Occluder.of_view(network, view, layer=layer, memory=memory)
         notes += occluder.notes
         maps = []
         for fill in fills:
@@ -355,7 +371,7 @@ def occlude(
         shown = maps[0].strongest(strongest) if channel is None else channel
         label = maps[0].predicted if numbers[number] is None else numbers[number]
         assert label is not None
-        projections, why = _projections(network, name, photo, Unit(layer, shown), others)
+        projections, why = _projections(network, name, view, Unit(layer, shown), others)
         if why:
             notes.append(f"{name}: no projection, because {why}")
         found.append(OccludedPhoto(name, label, numbers[number] is not None, shown, tuple(maps), projections, why))
@@ -423,27 +439,26 @@ class _Winners:
         self._top = MiningRecord.read(run).mined[layer]
         _, self._photos = reopen(run, data, network)
 
-    def of(self, network: Network, unit: Unit, but: npt.NDArray[np.uint8]) -> list[tuple[str, Photo, Unit]]:
-        """Name, photo and unit of the strongest photos that do not look like ``but``."""
-        found: list[tuple[str, Photo, Unit]] = []
+    def of(self, network: Network, unit: Unit, but: npt.NDArray[np.uint8]) -> list[tuple[str, Pixels, Unit]]:
+        """Name, view and unit of the strongest photos that do not look like ``but``."""
+        found: list[tuple[str, Pixels, Unit]] = []
         for winner in self._top.winners(unit.channel):
             if not winner.active or len(found) == _OTHERS:
                 break
-            photo = self._photos.read(winner.photo)
-            if not np.array_equal(network.view(photo), but):
-                found.append((self._photos.names[winner.photo], photo, unit.at(*winner.position)))
+            view = network.view(self._photos.read(winner.photo))
+            if not np.array_equal(view, but):
+                found.append((self._photos.names[winner.photo], view, unit.at(*winner.position)))
         return found
 
 
 def _projections(
-    network: Network, name: str, photo: Photo, unit: Unit, others: _Winners | None
+    network: Network, name: str, view: Pixels, unit: Unit, others: _Winners | None
 ) -> tuple[tuple[ProjectionRecord, ...], str]:
     """The map in this photo and in others, or why there is none."""
-    chosen = [(name, photo, unit), *(others.of(network, unit, network.view(photo)) if others else ())]
+    chosen = [(name, view, unit), *(others.of(network, unit, view) if others else ())]
+    inputs = network.preprocessing.tensor([each for _, each, _ in chosen])
     try:
-        shown = project(
-            network, [each for _, each, _ in chosen], [each for _, _, each in chosen], per_photo=range(len(chosen))
-        )
+        shown = project(network, inputs, [each for _, _, each in chosen], per_photo=range(len(chosen)))
     except DeconvnetError as error:
         return (), str(error)
     if not shown.active[0]:

@@ -37,11 +37,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from deconvnet.data import PhotosLike, as_photos
 from deconvnet.errors import DataError, DeconvnetError, ModelError, OptionError
 from deconvnet.experiments.sanity.record import KIND, SanityRecord
 from deconvnet.networks import Network
 from deconvnet.networks.layers import check_layers
-from deconvnet.networks.preprocessing import Photo
 from deconvnet.photo_projections.project import strongest_units
 from deconvnet.progress import Progress, report
 from deconvnet.projection import RULES as KNOWN_RULES
@@ -97,7 +97,7 @@ class Sanity(SanityRecord, RunResult):
 
 def check_sanity(
     network: Network,
-    photos: Sequence[Photo] | Photo,
+    photos: PhotosLike,
     *,
     names: Sequence[str] | None = None,
     layer: str | None = None,
@@ -117,7 +117,8 @@ def check_sanity(
     network : Network
         It is copied before any weight is replaced.
     photos : photos
-        PIL images or uint8 arrays (H, W, 3), one or several. With several, the next one serves as the "other photo".
+        A path, PIL images or uint8 arrays (H, W, 3), one or several. With several, the next one serves as the
+        "other photo".
     names : sequence of str, optional
         Of the photos, for the record.
     layer : str, optional
@@ -151,8 +152,8 @@ def check_sanity(
     OptionError, UnknownNameError
         If an option is out of range or the layer does not exist.
     """
-    several: list[Any] = list(photos) if isinstance(photos, list | tuple) else [photos]
-    if not several:
+    photos = as_photos(photos, names)
+    if not len(photos):
         raise DataError("there is no photo to test with: give at least one.")
     for option, value, least in (("units", units, 1), ("stages", stages, 1), ("seed", seed, 0)):
         if value < least:
@@ -165,7 +166,7 @@ def check_sanity(
     _check_measures()
     if layer is not None:
         check_layers(network, [layer])
-    views = tuple(network.view(photo) for photo in several)
+    views = tuple(network.view(photos.read(i)) for i in range(len(photos)))
     x = network.preprocessing.tensor(views)
     layer, weighted, maps = _weighted_below(network.module, layer, x[:1])
     if maps < 2:
@@ -191,7 +192,7 @@ def check_sanity(
         inputs={
             "network": network.address,
             "weights_sha256": network.fingerprint,
-            "photos": list(names) if names is not None else [f"photo {i}" for i in range(len(views))],
+            "photos": list(photos.names),
         },
     )
 
