@@ -49,7 +49,8 @@ def project(
         A network from :func:`deconvnet.load`, or any PyTorch network.
     photos : photos or Tensor
         For a ``Network``: a path, PIL images or uint8 arrays (H, W, 3), one or several. For a plain module (or a
-        ``Network`` whose input is at hand): its input, a float tensor (N, C, H, W); several tensors if it takes several.
+        ``Network`` whose input is at hand): its input, a float tensor (N, C, H, W); several tensors if it takes
+        several.
     units : unit or sequence of units
         Addresses such as ``"conv5:17"`` (the map's strongest position) or ``"conv5:17@6,4"``.
     per_photo : sequence of int, optional
