@@ -149,11 +149,11 @@ def test_pixels_become_a_collection(tmp_path: Path) -> None:
     assert photos.address == ""
 
 
-def test_one_photo_or_an_array_of_several() -> None:
+def test_one_photo_or_several() -> None:
     assert as_photos(pixels(0, 5, 6, 3)).names == ("photo 1",)
-    assert as_photos(pixels(0, 2, 5, 6, 3)).names == ("photo 1", "photo 2")
+    assert as_photos(list(pixels(0, 2, 5, 6, 3))).names == ("photo 1", "photo 2")
     digits = pixels(0, 3, 28, 28)
-    np.testing.assert_array_equal(as_photos(digits).read(2), digits[2])
+    np.testing.assert_array_equal(as_photos(list(digits)).read(2), digits[2])
     assert as_photos(Image.fromarray(digits[0])).names == ("photo 1",)
 
 
@@ -181,6 +181,12 @@ def test_what_is_no_photo_is_refused(tmp_path: Path) -> None:
         as_photos([np.zeros((4, 4, 3))])
     with pytest.raises(DataError, match="a int is not a photo"):
         as_photos([3])  # type: ignore[list-item]
+    with pytest.raises(DataError, match="a int is not a photo"):
+        as_photos(3)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="a bytes is not a photo"):
+        as_photos(b"three")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"an array of uint8 \(2, 8, 8, 3\) is not a photo"):
+        as_photos(np.zeros((2, 8, 8, 3), np.uint8))
     with pytest.raises(DataError, match="there is no file or folder"):
         as_photos(tmp_path / "absent")
     missing = as_photos([tmp_path / "absent.png"])

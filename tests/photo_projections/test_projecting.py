@@ -111,13 +111,23 @@ def test_plot_refuses_a_photo_that_is_not_there(small_network, photos, shown):
 
 @pytest.mark.parametrize(
     "photo",
-    ["cat.jpg", b"bytes", np.zeros((8, 8, 3)), np.zeros((2, 8, 8, 3), np.uint8), np.zeros((0, 8, 3), np.uint8), 3],
+    [b"bytes", np.zeros((8, 8, 3)), np.zeros((2, 8, 8, 3), np.uint8), np.zeros((0, 8, 3), np.uint8), 3],
 )
 def test_what_is_no_photo_is_refused(small_network, photo):
     with pytest.raises(DataError, match="is not a photo: give a PIL image"):
         deconvnet.project(small_network, photo, "conv5:17")
     with pytest.raises(DataError, match="is not a photo: give a PIL image"):
         deconvnet.project(small_network, [photo], "conv5:17")
+
+
+def test_a_path_is_a_photo(small_network, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 90, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "cat.png")
+    found = deconvnet.project(small_network, tmp_path / "cat.png", "conv2:3")
+    same = deconvnet.project(small_network, pixels, "conv2:3")
+    np.testing.assert_array_equal(found.pixels, same.pixels)
+    with pytest.raises(DataError, match="there is no file or folder 'cat.jpg'"):
+        deconvnet.project(small_network, "cat.jpg", "conv2:3")
 
 
 def test_refusals(small_network, photos):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -92,8 +92,8 @@ def as_photos(given: PhotosLike, names: Sequence[str] | None = None) -> Photos:
     Parameters
     ----------
     given : Photos, path, PIL image, uint8 array, or a sequence of these, or a mapping of names to them
-        A path alone is what `open_photos` opens; in a sequence, a path is one photo's. Arrays are (H, W, 3) or (H, W);
-        an array of several photos has one dimension more. An element may be a pair: name and photo.
+        A path alone is what `open_photos` opens; in a sequence, a path is one photo's. Arrays are (H, W, 3) or (H, W).
+        An element may be a pair: name and photo.
     names : sequence of str, optional
         Of a sequence's photos; ``photo 1``, ``photo 2`` and so on unless given, a file's path for a file.
 
@@ -115,7 +115,7 @@ def as_photos(given: PhotosLike, names: Sequence[str] | None = None) -> Photos:
         return given if isinstance(given, Photos) else open_photos(given)
     if isinstance(given, Mapping):
         names, given = list(given), list(given.values())
-    elif isinstance(given, Image.Image) or (isinstance(given, np.ndarray) and not _is_several(given)):
+    elif isinstance(given, Image.Image | np.ndarray | bytes) or not isinstance(given, Iterable):
         given = [given]
     several: list[Any] = list(given)
     if names is not None and len(names) != len(several):
@@ -142,11 +142,6 @@ def as_photos(given: PhotosLike, names: Sequence[str] | None = None) -> Photos:
         empty_classes=(),
         _store=PixelStore(found),
     )
-
-
-def _is_several(array: np.ndarray) -> bool:
-    """Whether an array holds several photos: a colour photo's last dimension is 3."""
-    return array.ndim == 4 or (array.ndim == 3 and array.shape[2] != 3)
 
 
 def _size(photo: Photo | Path) -> int:

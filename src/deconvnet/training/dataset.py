@@ -197,7 +197,7 @@ class DigitDataset(Dataset):
         self.train = np.arange(len(d.train_images))
         self.held_out = np.arange(len(d.train_images), len(self._images))
         self.classes = tuple(str(i) for i in range(10))
-        self.photos = as_photos(self._images, names=[f"mnist/{i}" for i in range(len(self._images))])
+        self.photos = as_photos(list(self._images), names=[f"mnist/{i}" for i in range(len(self._images))])
         content = hashlib.sha256(self._images.tobytes() + self.labels.tobytes()).hexdigest()[:16]
         self.fingerprint = f"mnist {len(d.train_images)} + {len(d.test_images)} {content}"
 

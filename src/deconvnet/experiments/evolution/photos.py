@@ -74,4 +74,4 @@ def _digits(run: Run, source: str, known: str) -> Photos:
         raise RunError(f"MNIST is gone from {source}: say where it lies now with --data.") from error
     if DigitDataset(digits).fingerprint != known:
         raise RunError(f"the digits in {source} are not those that {run.path} was trained on: name these with --data.")
-    return as_photos(digits.train_images)
+    return as_photos(list(digits.train_images))
