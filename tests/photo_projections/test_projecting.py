@@ -126,7 +126,7 @@ def test_a_path_is_a_photo(small_network, tmp_path):
     found = deconvnet.project(small_network, tmp_path / "cat.png", "conv2:3")
     same = deconvnet.project(small_network, pixels, "conv2:3")
     np.testing.assert_array_equal(found.pixels, same.pixels)
-    with pytest.raises(DataError, match="there is no file or folder 'cat.jpg'"):
+    with pytest.raises(DataError, match=r"there is no file or folder 'cat\.jpg'"):
         deconvnet.project(small_network, "cat.jpg", "conv2:3")
 
 
