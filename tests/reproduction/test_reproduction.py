@@ -18,9 +18,10 @@ from deconvnet.errors import DataError, RunError, UnknownNameError
 from deconvnet.experiments.ablation.record import TABLE_3, AblationRecord
 from deconvnet.experiments.averaging.record import AverageRow, AveragingRecord
 from deconvnet.experiments.correspondence.record import CorrespondenceRecord, MaskedPhoto, SignChange
-from deconvnet.experiments.transfer.record import ACCURACY, Layer, TransferRecord
-from deconvnet.reproduction import Paper, claims, parts_of, plan, reproduce, some_classes
-from deconvnet.reproduction.claims import CLAIMS, Claim, Evidence, Verdict, beyond, binomial_error
+from deconvnet.experiments.transfer.record import ACCURACY, FeatureLayer, TransferRecord
+from deconvnet.reproduction import PaperInputs, parts_of, plan, reproduce, some_classes
+from deconvnet.reproduction.claims import CLAIMS
+from deconvnet.reproduction.evidence import Claim, Evidence, Verdict, beyond, binomial_error
 from deconvnet.reproduction.record import HOLDS, UNTESTABLE, VERDICTS, ReproductionRecord
 from deconvnet.reproduction.scales import SCALES, scale_named
 from deconvnet.runs import Run
@@ -50,10 +51,10 @@ def pieces(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def paper(pieces, tmp_path_factory) -> Paper:
+def paper(pieces, tmp_path_factory) -> PaperInputs:
     folder = tmp_path_factory.mktemp("reproduction")
     (folder / "parts.csv").write_text(MARKED)
-    return Paper(SCALES["smoke"], open_photos(pieces), folder / "run", folder / "parts.csv")
+    return PaperInputs(SCALES["smoke"], open_photos(pieces), folder / "run", folder / "parts.csv")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_the_same_again_does_nothing_and_a_lost_part_is_done_again(record, paper
 
 
 def test_a_killed_part_is_begun_again(record, paper):
-    def killed(_what: str, _done: int, _total: int) -> None:
+    def killed(_report: object) -> None:
         raise KeyboardInterrupt
 
     (paper.out / "done" / "invariance.json").unlink()
@@ -199,7 +200,7 @@ def errors_as(errors: dict[str, float], held_out: int) -> AblationRecord:
     )  # fmt: skip
 
 
-def judged(name: str, record: AblationRecord | TransferRecord | CorrespondenceRecord, tmp_path: Path) -> claims.Verdict:
+def judged(name: str, record: AblationRecord | TransferRecord | CorrespondenceRecord, tmp_path: Path) -> Verdict:
     """A claim judged on a record written to the disk."""
     part = {AblationRecord: "ablate", TransferRecord: "transfer", CorrespondenceRecord: "correspond"}[type(record)]
     record.write(Run.create(tmp_path / part, part, {}, {}, overwrite=True))
@@ -230,7 +231,7 @@ def test_the_papers_own_table_3_passes_where_it_says_so(tmp_path):
 
 def test_the_papers_own_tables_4_and_7_pass(tmp_path):
     def record(svm: list[float], scratch: tuple[float, float], tested: int) -> TransferRecord:
-        layers = tuple(Layer(f"l{i}", (4,), (4,)) for i in range(len(svm)))
+        layers = tuple(FeatureLayer(f"l{i}", (4,), (4,)) for i in range(len(svm)))
         scores = np.array([[[v - 0.02] * 2, [v] * 2] for v in svm])[:, None].repeat(2, 1)
         return TransferRecord(
             "n", "d", ACCURACY, ("a", "b"), (), layers, ("svm", "softmax"), (15, 30), 2, 0,

@@ -46,7 +46,7 @@ _PLAIN = [  # classes of plain values that training scripts save beside tensors;
 
 
 @dataclass(frozen=True)
-class Part:
+class CheckpointPart:
     """Tensors that lie together in a checkpoint.
 
     Attributes
@@ -67,14 +67,14 @@ class Reading:
 
     Attributes
     ----------
-    part : Part
+    part : CheckpointPart
     prefix : str
         What was taken off the names.
     tensors : dict of str to Tensor
         By the module's names, without those that the module does not know and that count something.
     """
 
-    part: Part
+    part: CheckpointPart
     prefix: str
     tensors: dict[str, Tensor]
 
@@ -91,7 +91,7 @@ class Reading:
         return f"{self.part.place or 'the file itself'}{f', names after {self.prefix!r}' if self.prefix else ''}"
 
 
-def read_checkpoint(path: Path | str) -> tuple[Part, ...]:
+def read_checkpoint(path: Path | str) -> tuple[CheckpointPart, ...]:
     """Read everything in a weights file that holds tensors by name.
 
     Parameters
@@ -102,7 +102,7 @@ def read_checkpoint(path: Path | str) -> tuple[Part, ...]:
 
     Returns
     -------
-    tuple of Part
+    tuple of CheckpointPart
         The outermost first, in the order of the file; on the CPU.
 
     Raises
@@ -128,14 +128,14 @@ def read_checkpoint(path: Path | str) -> tuple[Part, ...]:
     return found
 
 
-def fit_checkpoint(module: nn.Module, parts: Sequence[Part], *, network: str, source: Path | str) -> str:
+def fit_checkpoint(module: nn.Module, parts: Sequence[CheckpointPart], *, network: str, source: Path | str) -> str:
     """Load the part of a checkpoint that fits a module, or say in one sentence how the nearest differs.
 
     Parameters
     ----------
     module : nn.Module
         Gets the weights; stays as it is where none fit.
-    parts : sequence of Part
+    parts : sequence of CheckpointPart
         Of :func:`read_checkpoint`.
     network, source : str
         Names for messages.
@@ -224,7 +224,7 @@ def _unknown(path: Path) -> str:
     return f" ({', '.join(found[:3])}{' ...' if len(found) > 3 else ''})" if found else ""
 
 
-def _parts(content: Any) -> Iterator[Part]:
+def _parts(content: Any) -> Iterator[CheckpointPart]:
     """Mappings that hold tensors, breadth first; each once, however often the file points to it."""
     waiting: deque[tuple[str, Any]] = deque([("", content)])
     seen: set[int] = set()
@@ -237,11 +237,11 @@ def _parts(content: Any) -> Iterator[Part]:
         seen.add(id(found))
         tensors = {str(key): value for key, value in found.items() if isinstance(value, Tensor)}
         if tensors:
-            yield Part(place, tensors)
+            yield CheckpointPart(place, tensors)
         waiting.extend((f"{place}.{key}" if place else str(key), value) for key, value in found.items())
 
 
-def _readings(part: Part, own: Mapping[str, Tensor]) -> Iterator[Reading]:
+def _readings(part: CheckpointPart, own: Mapping[str, Tensor]) -> Iterator[Reading]:
     """The part with each leading text taken off under which one of the module's longest names stands."""
     weights = [name for name in own if not name.endswith(_COUNTER)]
     if not weights:

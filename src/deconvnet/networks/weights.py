@@ -20,7 +20,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from deconvnet.errors import WeightsError
-from deconvnet.networks.checkpoints import Part, fit_checkpoint
+from deconvnet.networks.checkpoints import CheckpointPart, fit_checkpoint
 from deconvnet.networks.preprocessing import Preprocessing
 from deconvnet.runs.files import write_bytes
 
@@ -172,4 +172,4 @@ def fit_weights(module: nn.Module, tensors: Mapping[str, Tensor], *, network: st
     WeightsError
         If a tensor is missing, left over, of another shape, or of a kind that cannot be a weight.
     """
-    fit_checkpoint(module, [Part("", dict(tensors))], network=network, source=source)
+    fit_checkpoint(module, [CheckpointPart("", dict(tensors))], network=network, source=source)

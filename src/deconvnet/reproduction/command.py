@@ -60,13 +60,13 @@ def reproduce(
     photos = open_photos(data).exclude(exclude or [])
     photos = photos.subset(photos.labels >= 0)
     aim = None if target is None else open_photos(target)
-    paper = reproduction.Paper(chosen, photos, out, parts, aim, device)
+    paper = reproduction.PaperInputs(chosen, photos, out, parts, aim, device)
     if dry_run:
         _tell_plan(reproduction.plan(paper), chosen.about)
         return
     with ProgressBar() as shown:
 
-        def began(part: reproduction.Part) -> None:
+        def began(part: reproduction.PaperPart) -> None:
             shown.prefix = f"{part.name}: "
             shown.begin(part.name)
 
@@ -74,7 +74,7 @@ def reproduce(
             told = f"{part.seconds:.0f} s" if part.seconds is not None else f"not done: {part.why}"
             shown.print(f"{part.name}: {told}")
 
-        paper = reproduction.Paper(chosen, photos, out, parts, aim, device, shown)
+        paper = reproduction.PaperInputs(chosen, photos, out, parts, aim, device, shown)
         inputs = {"data": str(photos.root.resolve()), "excluded": sorted(exclude or [])}
         inputs |= {"parts": str(parts.resolve())} if parts else {}
         inputs |= {"target": str(target.resolve())} if target else {}

@@ -133,26 +133,26 @@ def damaged(run: Run, error: Exception) -> RunError:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Field:
+class _FieldType:
     name: str
     kind: Any
     required: bool
 
 
 @cache
-def _fields(kind: type) -> tuple[_Field, ...]:
+def _fields(kind: type) -> tuple[_FieldType, ...]:
     """The fields of a dataclass, a named tuple or a typed dictionary."""
     hints = typing.get_type_hints(kind, include_extras=True)
     if dataclasses.is_dataclass(kind):
         nothing = dataclasses.MISSING
         return tuple(
-            _Field(f.name, hints[f.name], f.default is nothing and f.default_factory is nothing)
+            _FieldType(f.name, hints[f.name], f.default is nothing and f.default_factory is nothing)
             for f in dataclasses.fields(kind)
             if f.init
         )
     optional = {name for name, hint in hints.items() if get_origin(hint) is NotRequired}
     return tuple(
-        _Field(n, get_args(hint)[0] if n in optional else hint, n not in optional) for n, hint in hints.items()
+        _FieldType(n, get_args(hint)[0] if n in optional else hint, n not in optional) for n, hint in hints.items()
     )
 
 

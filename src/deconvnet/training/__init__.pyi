@@ -8,14 +8,14 @@ from .evaluation import evaluate as evaluate
 from .figure import training_curve as training_curve
 from .initialization import initialize as initialize
 from .initialization import spatial_autocorrelation as spatial_autocorrelation
-from .loop import EpochReport as EpochReport
-from .loop import TrainingStep as TrainingStep
 from .loop import train as train
 from .recipes import RECIPES as RECIPES
 from .recipes import Augmentation as Augmentation
 from .recipes import Recipe as Recipe
 from .recipes import Stage as Stage
 from .recipes import recipe as recipe
+from .reports import EpochReport as EpochReport
+from .reports import TrainingStep as TrainingStep
 from .resizing import resample_fc6 as resample_fc6
 from .snapshots import snapshot as snapshot
 

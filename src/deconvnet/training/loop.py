@@ -13,7 +13,7 @@ import pickle
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from deconvnet.errors import DataError, OptionError, RunError
 from deconvnet.networks import Network, Preprocessing, build, lenet_preprocessing
 from deconvnet.networks.lenet5 import map_loss
 from deconvnet.networks.registry import entry
-from deconvnet.progress import Progress, ProgressReport, counter
+from deconvnet.progress import Progress, counter
 from deconvnet.runs import Run, places
 from deconvnet.runs.files import write_bytes
 from deconvnet.training.batch_norm import folded_state, with_batch_norm
@@ -44,49 +44,13 @@ from deconvnet.training.evaluation import Accuracy, evaluate
 from deconvnet.training.initialization import initialize, renormalize_filters, spatial_autocorrelation
 from deconvnet.training.recipes import Recipe, Stage
 from deconvnet.training.record import KIND, EpochMetrics, TrainingRecord, UnreadPhoto, holds_record
+from deconvnet.training.reports import EpochReport, TrainingStep
 from deconvnet.training.resizing import begin_with, carry_state, resample_fc6
 from deconvnet.training.schedule import Schedule
 from deconvnet.training.weight_gradient import unfold_weight_gradients
 
 CHECKPOINT = "checkpoint.pt"
 NETWORK = "network.safetensors"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingStep(ProgressReport):
-    """How far an epoch is: batches done, and batches in all.
-
-    Attributes
-    ----------
-    epoch, epochs : int
-        The epoch, from 1, and how many there are.
-    loss, top1 : float
-        Mean loss and share of right answers over the epoch's photos so far.
-    images_per_second : float
-        Photos a second in this epoch.
-    seconds_left : float
-        Estimate for the rest of the training.
-    """
-
-    epoch: int
-    epochs: int
-    loss: float
-    top1: float
-    images_per_second: float
-    seconds_left: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochReport(ProgressReport):
-    """How many epochs are done.
-
-    Attributes
-    ----------
-    metrics : mapping
-        The line that the record holds for the latest epoch.
-    """
-
-    metrics: Mapping[str, Any]
 
 
 def train(

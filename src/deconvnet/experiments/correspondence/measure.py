@@ -131,7 +131,7 @@ def correspond(
     seen, left_out = _look_up(network, parts, photos, regions, seed, together)
     groups = _group(seen, left_out)
     covers = [make_fill(network, photo.view, fill, _size(photo)) for photo in seen]
-    measured = _Measured(network, layers, batch_size, regions, progress)
+    measured = _PartEffects(network, layers, batch_size, regions, progress)
     measured.total = len(seen) + sum(len(photo.boxes) * (1 + regions) for photo in seen)
     clean = measured.clean([photo.view for photo in seen])
     rows: list[SignChange] = []
@@ -259,7 +259,7 @@ def _size(photo: _Seen) -> tuple[int, int]:
     return round(float(np.median([b.height for b in boxes]))), round(float(np.median([b.width for b in boxes])))
 
 
-class _Measured:
+class _PartEffects:
     """Runs pictures through the network in batches, and counts them."""
 
     def __init__(

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 
 from deconvnet.errors import RunError
-from deconvnet.experiments.look.record import Layer, Look, Photo, UnitPicture
+from deconvnet.experiments.look.record import LayerPictures, Look, Photo, UnitPicture
 from deconvnet.figures.inline import EXACT_SIDE, picture_uri
 from deconvnet.geometry import Box
 from deconvnet.runs.directory import Run
@@ -117,7 +117,7 @@ def _example(run: Run, photos: tuple[Photo, ...]) -> str:
     return ""
 
 
-def _explained(run: Run, number: int, photo: Photo, layer: Layer, shown: UnitPicture) -> str:
+def _explained(run: Run, number: int, photo: Photo, layer: LayerPictures, shown: UnitPicture) -> str:
     size = _size(run, photo)
     projection, patch = _pair(run, photo, layer, shown)
     place = _locator(number, photo, size, _frame(size, [shown.box]), shown)
@@ -195,7 +195,7 @@ def _photo(run: Run, number: int, photo: Photo) -> str:
 </section>"""
 
 
-def _layer(run: Run, number: int, photo: Photo, size: tuple[int, int], layer: Layer) -> str:
+def _layer(run: Run, number: int, photo: Photo, size: tuple[int, int], layer: LayerPictures) -> str:
     field = layer.receptive_field
     words = f"Each unit sees {field} × {field} pixels."
     if layer.maps and any(not shown.box.inside(*size) for shown in layer.maps):
@@ -212,7 +212,7 @@ def _layer(run: Run, number: int, photo: Photo, size: tuple[int, int], layer: La
 
 
 def _map(
-    run: Run, number: int, photo: Photo, size: tuple[int, int], frame: Box, layer: Layer, shown: UnitPicture
+    run: Run, number: int, photo: Photo, size: tuple[int, int], frame: Box, layer: LayerPictures, shown: UnitPicture
 ) -> str:
     if shown.scale is None:
         scale = ""
@@ -229,12 +229,12 @@ def _map(
     )
 
 
-def _pair(run: Run, photo: Photo, layer: Layer, shown: UnitPicture) -> tuple[str, str]:
+def _pair(run: Run, photo: Photo, layer: LayerPictures, shown: UnitPicture) -> tuple[str, str]:
     projection = _picture(run, shown.projection, layer, f"Projection of {shown.unit} in {photo.name}")
     return projection, _picture(run, shown.patch, layer, f"Patch of {photo.name} that {shown.unit} sees")
 
 
-def _picture(run: Run, name: str, layer: Layer, alt: str) -> str:
+def _picture(run: Run, name: str, layer: LayerPictures, alt: str) -> str:
     pixels = ' class="pixels"' if layer.receptive_field <= _PIXELATED else ""
     return f'<img{pixels} src="{_uri(run, name)}" alt="{escape(alt)}">'
 

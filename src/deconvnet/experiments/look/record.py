@@ -30,7 +30,7 @@ class UnitPicture:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerPictures:
     """One layer in one photo: its strongest maps, the strongest first, and their receptive field's side in pixels."""
 
     name: str
@@ -46,11 +46,11 @@ class Photo:
     source: str
     view: str
     predictions: tuple[tuple[str, float], ...]
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerPictures, ...]
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkFacts:
     """The network's card."""
 
     name: str
@@ -69,7 +69,7 @@ class Look(Record):
 
     Attributes
     ----------
-    network : Network
+    network : NetworkFacts
     settings : mapping
         What was asked for: rule, unpooling and the like.
     filters : str or None
@@ -81,7 +81,7 @@ class Look(Record):
 
     kind: ClassVar[str] = KIND
 
-    network: Network
+    network: NetworkFacts
     settings: Mapping[str, Any]
     filters: str | None
     photos: tuple[Photo, ...]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deconvnet.errors import RunError
-from deconvnet.experiments.look.record import Layer, Look, Network, Photo, UnitPicture
+from deconvnet.experiments.look.record import LayerPictures, Look, NetworkFacts, Photo, UnitPicture
 from deconvnet.geometry import Box
 from deconvnet.runs.directory import Run
 
@@ -26,9 +26,9 @@ def read(run: Run) -> Look:
         raise RunError(f"the record look.json in {run.path} lacks {error}: make the run again.") from error
 
 
-def _network(entry: Mapping[str, Any]) -> Network:
+def _network(entry: Mapping[str, Any]) -> NetworkFacts:
     height, width = entry["input_size"]
-    return Network(
+    return NetworkFacts(
         entry["name"],
         entry.get("title") or entry["name"],
         entry["classes"],
@@ -47,7 +47,7 @@ def _photo(entry: Mapping[str, Any]) -> Photo:
         entry["view"],
         tuple((guess["class"], guess["probability"]) for guess in entry["predictions"]),
         tuple(
-            Layer(layer["layer"], layer["receptive_field"], tuple(_shown(one) for one in layer["maps"]))
+            LayerPictures(layer["layer"], layer["receptive_field"], tuple(_shown(one) for one in layer["maps"]))
             for layer in entry["layers"]
         ),
     )

@@ -14,7 +14,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from deconvnet.data import Photos, UnreadablePhoto
 from deconvnet.errors import OptionError
-from deconvnet.experiments.transfer.record import Layer
+from deconvnet.experiments.transfer.record import FeatureLayer
 from deconvnet.experiments.transfer.stages import stage_ends
 from deconvnet.features.responses import checked_layers, responses
 from deconvnet.networks import Network
@@ -28,7 +28,7 @@ class LayerFeatures:
 
     Attributes
     ----------
-    layers : tuple of Layer
+    layers : tuple of FeatureLayer
     vectors : tuple of ndarray of float32, (N, F)
         One a layer.
     indices : ndarray of int64, (N,)
@@ -37,14 +37,14 @@ class LayerFeatures:
     forward_seconds : float
     """
 
-    layers: tuple[Layer, ...]
+    layers: tuple[FeatureLayer, ...]
     vectors: tuple[npt.NDArray[np.float32], ...]
     indices: npt.NDArray[np.int64]
     unreadable: tuple[UnreadablePhoto, ...]
     forward_seconds: float
 
 
-def plan_layers(network: Network, layers: Sequence[str] | None, most: int) -> tuple[Layer, ...]:
+def plan_layers(network: Network, layers: Sequence[str] | None, most: int) -> tuple[FeatureLayer, ...]:
     """The layers and the sizes of their features.
 
     Parameters
@@ -68,13 +68,13 @@ def plan_layers(network: Network, layers: Sequence[str] | None, most: int) -> tu
         names = checked_layers(network, layers)
         rows = {row.name: tuple(row.output) for row in layer_rows(network)}
         shapes = {name: rows.get(name, ()) for name in names}
-    return tuple(Layer(name, shape, _used(shape, most)) for name, shape in shapes.items())
+    return tuple(FeatureLayer(name, shape, _used(shape, most)) for name, shape in shapes.items())
 
 
 def layer_features(
     network: Network,
     photos: Photos,
-    layers: Sequence[Layer],
+    layers: Sequence[FeatureLayer],
     *,
     batch_size: int = 32,
     progress: Progress | None = None,
@@ -85,7 +85,7 @@ def layer_features(
     ----------
     network : Network
     photos : Photos
-    layers : sequence of Layer
+    layers : sequence of FeatureLayer
         What :func:`plan_layers` gave.
     batch_size : int
     progress : Progress, optional
@@ -121,7 +121,7 @@ def layer_features(
         kept += batch.indices
     vectors = tuple(np.concatenate(part) for part in parts)
     sized = tuple(
-        layer if layer.shape else Layer(layer.name, (each.shape[1],), (each.shape[1],))
+        layer if layer.shape else FeatureLayer(layer.name, (each.shape[1],), (each.shape[1],))
         for layer, each in zip(layers, vectors, strict=True)
     )
     return LayerFeatures(sized, vectors, np.array(kept, np.int64), tuple(reading.unreadable), seconds)
@@ -139,7 +139,7 @@ def _used(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
     return maps, high, wide
 
 
-def _shrunk(vectors: Tensor, layer: Layer) -> npt.NDArray[np.float32]:
+def _shrunk(vectors: Tensor, layer: FeatureLayer) -> npt.NDArray[np.float32]:
     if layer.pooled:
         maps = vectors.reshape(len(vectors), *layer.shape)
         vectors = adaptive_avg_pool2d(maps, (layer.used[1], layer.used[2])).flatten(1)

@@ -17,7 +17,7 @@ PRECISION = "mean average precision"
 
 
 @dataclass(frozen=True)
-class Layer:
+class FeatureLayer:
     """Where features came from.
 
     Attributes
@@ -97,7 +97,7 @@ class TransferRecord(Record):
     classes : tuple of str, C
     known : tuple of str
         Those among them whose names the network's own classes bear: it was trained on them.
-    layers : tuple of Layer, L
+    layers : tuple of FeatureLayer, L
     classifiers : tuple of str, A
         ``"svm"``, ``"softmax"``.
     sizes : tuple of int, K
@@ -137,7 +137,7 @@ class TransferRecord(Record):
     measure: str
     classes: Annotated[tuple[str, ...], "C"]
     known: tuple[str, ...]
-    layers: Annotated[tuple[Layer, ...], "L"]
+    layers: Annotated[tuple[FeatureLayer, ...], "L"]
     classifiers: Annotated[tuple[str, ...], "A"]
     sizes: Annotated[tuple[int, ...], "K"]
     folds: int

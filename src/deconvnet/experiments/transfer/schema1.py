@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from deconvnet.experiments.transfer.record import Duplicate, Layer, TransferRecord
+from deconvnet.experiments.transfer.record import Duplicate, FeatureLayer, TransferRecord
 from deconvnet.runs.directory import Run
 from deconvnet.runs.records import from_json
 
@@ -19,7 +19,7 @@ def read(run: Run) -> TransferRecord:
     content: dict[str, Any] = {name: from_json(record[name]) for name in plain}
     content |= {name: arrays[name] for name in _ARRAYS}
     content["layers"] = tuple(
-        Layer(each["name"], tuple(each["shape"]), tuple(each["used"])) for each in record["layers"]
+        FeatureLayer(each["name"], tuple(each["shape"]), tuple(each["used"])) for each in record["layers"]
     )
     content["duplicates"] = tuple(Duplicate(**each) for each in record["duplicates"])
     return TransferRecord(**content)
