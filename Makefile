@@ -7,7 +7,7 @@ demo: .venv/demo
 	$(BIN)/deconvnet demo
 
 test: .venv/dev
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow"
 
 test-slow: .venv/dev
 	$(BIN)/pytest -m slow
