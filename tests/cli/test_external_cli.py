@@ -120,10 +120,14 @@ def test_top_finds_a_files_network_from_another_folder(command, net, photos, tmp
     (tmp_path / "else").mkdir()
     monkeypatch.chdir(tmp_path / "else")
     answer = command("top", tmp_path / "runs", "second", "--maps", 2)
+    assert answer.code == 2  # no file is run that the user did not name
+    assert "name it with --network" in answer.err
+    typed = ("--network", f"{tmp_path / 'net.py'}:{net.partition(':')[2]}")
+    answer = command("top", tmp_path / "runs", "second", "--maps", 2, *typed)
     assert answer.code == 0, answer.err
     code = (tmp_path / "net.py").read_text()
     (tmp_path / "net.py").write_text(code.replace("bias=False", "bias=True"))
-    answer = command("top", tmp_path / "runs", "second", "--maps", 2)
+    answer = command("top", tmp_path / "runs", "second", "--maps", 2, *typed)
     assert answer.code == 2
     assert "mine again" in answer.err
 
@@ -193,7 +197,7 @@ def test_networks_of_another_precision(command, net, photos, precision):
         (("project", "net.py:scripted"), "the model is scripted or traced"),
         (("project", "net.py:compiled"), "the model is compiled"),
         (("sanity", "net.py:dead"), "the deconvnet pictures of 2 are all empty"),
-        (("sanity", "net.py:plain", "--out", "net.py"), "net.py is a file: choose a folder"),
+        (("sanity", "net.py:plain", "--out", "net.py"), "net.py is a file, and a run needs a folder"),
     ],
 )
 def test_networks_of_which_nothing_can_be_shown(refused, net, photos, given, part):

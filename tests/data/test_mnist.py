@@ -28,7 +28,7 @@ def images() -> np.ndarray:
 def folder(tmp_path: Path, images: np.ndarray) -> Path:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(images))
     (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.arange(5, dtype=np.uint8))))
-    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images[:2])))
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images[:2]), mtime=0))
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(np.array([9, 8], dtype=np.uint8)))
     return tmp_path
 
@@ -59,7 +59,7 @@ def test_small_files_plain_and_compressed(folder: Path, images: np.ndarray) -> N
 
 def test_compression_is_told_from_the_content(tmp_path: Path, images: np.ndarray) -> None:
     misnamed = tmp_path / "images"
-    misnamed.write_bytes(gzip.compress(idx(images)))
+    misnamed.write_bytes(gzip.compress(idx(images), mtime=0))
     np.testing.assert_array_equal(read_idx(misnamed), images)
 
 
