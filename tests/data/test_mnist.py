@@ -76,7 +76,7 @@ def test_compression_is_told_from_the_content(tmp_path: Path, images: np.ndarray
         (b"\0\0\x08\x03" + b"\xff" * 12, "truncated: its header declares 4294967295"),
         (gzip.compress(idx(np.zeros((50, 3), np.uint8)), mtime=0)[:-9], "damaged or truncated"),
         (gzip.compress(idx(np.arange(99, dtype=np.uint8)), mtime=0)[:20] + b"garbage" * 9, "damaged or truncated"),
-        (gzip.compress(idx(np.zeros((2, 3), np.uint8))[:-1]), "truncated: its header declares"),
+        (gzip.compress(idx(np.zeros((2, 3), np.uint8))[:-1], mtime=0), "truncated: its header declares"),
     ],
 )
 def test_damaged_files_are_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:

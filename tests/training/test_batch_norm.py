@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
 from torch import nn
 
 from deconvnet.networks import build
 from deconvnet.training.batch_norm import folded_state, with_batch_norm
-from deconvnet.training.weight_gradient import UnfoldedConv2d, unfold_weight_gradients
 
 OPTIONS = {"input_size": 64, "fc_width": 16, "num_classes": 4, "widths": (8, 8, 8)}
 
@@ -49,25 +46,3 @@ def test_a_network_without_batch_normalisation_folds_to_itself() -> None:
     plain = build("zfnet", **OPTIONS)
     state = folded_state(plain)
     assert all(torch.equal(state[name], value) for name, value in plain.state_dict().items())
-
-
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (5, 2, 0), (1, 1, 0), (3, (2, 1), (0, 2))])
-def test_unfolded_gradients_are_the_librarys(kernel: int, stride, padding) -> None:  # type: ignore[no-untyped-def]
-    plain = nn.Conv2d(200, 6, kernel, stride, padding).double()
-    ours = copy.deepcopy(plain)
-    unfold_weight_gradients(ours)
-    assert type(ours) is UnfoldedConv2d
-    x = torch.randn(3, 200, 7, 8, dtype=torch.float64)
-    answers = []
-    for layer in (plain, ours):
-        given = x.clone().requires_grad_()
-        layer(given).square().sum().backward()
-        answers.append((given.grad, layer.weight.grad, layer.bias.grad))
-    for one, other in zip(*answers, strict=True):
-        torch.testing.assert_close(one, other)
-
-
-def test_narrow_and_grouped_convolutions_stay() -> None:
-    module = nn.Sequential(nn.Conv2d(96, 8, 5), nn.Conv2d(256, 8, 3, groups=2))
-    unfold_weight_gradients(module)
-    assert all(type(part) is nn.Conv2d for part in module)

@@ -47,7 +47,6 @@ from deconvnet.training.record import KIND, EpochMetrics, TrainingRecord, Unread
 from deconvnet.training.reports import EpochReport, TrainingStep
 from deconvnet.training.resizing import begin_with, carry_state, resample_fc6
 from deconvnet.training.schedule import Schedule
-from deconvnet.training.weight_gradient import unfold_weight_gradients
 
 CHECKPOINT = "checkpoint.pt"
 NETWORK = "network.safetensors"
@@ -233,8 +232,6 @@ class _Session:
         for part in module.modules():
             if isinstance(part, nn.Dropout) and stage.dropout is not None:
                 part.p = stage.dropout
-        if self.device.type == "cpu":
-            unfold_weight_gradients(module)
         module = module.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimizer = self._optimizer(module)
         if not first:
