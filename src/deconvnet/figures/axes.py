@@ -77,7 +77,7 @@ class Page:
         axes.set_anchor("NW")
         return axes
 
-    def line(self, left: float, top: float, width: float, colour: str, style: str = "-") -> None:
+    def line(self, left: float, top: float, width: float, colour: str, style: Any = "-") -> None:
         """A level line, as a legend has them; ``top`` is measured from below the title."""
         from matplotlib.lines import Line2D
 

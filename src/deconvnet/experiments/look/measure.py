@@ -182,11 +182,11 @@ def _read(photos: PhotosLike | Iterable[LookPhoto | Skip]) -> Iterator[LookPhoto
         yield from (LookPhoto(name, "", photo) for name, photo in zip(batch.names, batch.views, strict=True))
 
 
-def network_record(network: Network) -> record.Network:
+def network_record(network: Network) -> record.NetworkFacts:
     """What a reader must know of the network."""
     card = network.card
     height, width = network.input_shape[1:]
-    return record.Network(
+    return record.NetworkFacts(
         network.name,
         card.get("title", network.name),
         len(network.classes),
@@ -263,7 +263,8 @@ def _save_photo(
         f"{base}.png",
         tuple(result.predictions),
         tuple(
-            record.Layer(layer, _side(fields.get(layer)) or view.shape[0], tuple(entries[layer])) for layer in layers
+            record.LayerPictures(layer, _side(fields.get(layer)) or view.shape[0], tuple(entries[layer]))
+            for layer in layers
         ),
     )
 

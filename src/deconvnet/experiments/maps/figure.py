@@ -10,6 +10,7 @@ import numpy.typing as npt
 from deconvnet.errors import OptionError
 from deconvnet.experiments.maps.record import MapsRecord
 from deconvnet.figures.canvas import QUIET, Sheet
+from deconvnet.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,3 +85,8 @@ def _notes(record: MapsRecord) -> list[str]:
         + (f" {outside} of {record.values[0].size} cells have their centre outside the photo." if outside else ""),
         "A strongly coloured place is where the map is active, not why, and not what the network's answer rests on.",
     ]
+
+
+def figures(record: MapsRecord, _run: Run) -> dict[str, Figure]:
+    """The figures of a run, by name."""
+    return {"maps": maps_figure(record)}

@@ -12,7 +12,7 @@ import numpy as np
 
 from deconvnet.errors import ModelError, OptionError
 from deconvnet.experiments.maps.figure import maps_figure
-from deconvnet.experiments.maps.record import MAPS, MapsRecord
+from deconvnet.experiments.maps.record import MapsRecord
 from deconvnet.features.responses import checked_layers, responses
 from deconvnet.networks import Network
 from deconvnet.networks.preprocessing import Photo
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 class ActivationMaps(MapsRecord, RunResult):
     """The record, with its figure and a run of its own."""
-
-    kind = MAPS
 
     def plot(self) -> Figure:
         """The maps over the photo."""

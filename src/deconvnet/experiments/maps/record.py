@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from deconvnet.geometry import ReceptiveField
-from deconvnet.runs import Run
-from deconvnet.runs.records import reading
+from deconvnet.runs.record import Record
 
 MAPS = "maps"
 
 
 @dataclass(frozen=True, eq=False)
-class MapsRecord:
+class MapsRecord(Record):
     """What maps of one layer answer to one photo.
 
     Attributes
@@ -34,12 +33,14 @@ class MapsRecord:
         Whether pixels between the centres of cells are drawn with interpolated values.
     """
 
+    kind: ClassVar[str] = MAPS
+
     network: str
     photo: str
     layer: str
-    channels: tuple[int, ...]
-    view: npt.NDArray[np.uint8]
-    values: npt.NDArray[np.float32]
+    channels: Annotated[tuple[int, ...], "maps"]
+    view: Annotated[npt.NDArray[np.uint8], "H W 3"]
+    values: Annotated[npt.NDArray[np.float32], "maps R C"]
     rows: ReceptiveField
     columns: ReceptiveField
     smooth: bool = False
@@ -63,43 +64,28 @@ class MapsRecord:
         across = weights(self.columns, columns, width, self.smooth)
         return down @ np.maximum(self.values[index].astype(np.float64), 0) @ across.T
 
-    def write(self, run: Run) -> None:
-        """Store the record in a run."""
-        run.save_arrays("maps", {"view": self.view, "values": self.values})
-        told: dict[str, Any] = {"network": self.network, "photo": self.photo, "layer": self.layer}
-        fields = {"rows": asdict(self.rows), "columns": asdict(self.columns)}
-        run.save_json("maps", {**told, "channels": list(self.channels), **fields, "smooth": self.smooth})
+    def check(self) -> None:
+        """Refuse fields that do not fit together."""
+        if self.view.shape[2] != 3:
+            raise ValueError(f"view has {self.view.shape[2]} channels, not 3")
+        if not len(self.channels):
+            raise ValueError("there is no map")
+        for name, field in (("rows", self.rows), ("columns", self.columns)):
+            if field.size < 1 or field.stride < 1:
+                raise ValueError(f"{name} has no size or stride")
 
-    @staticmethod
-    def read(run: Run) -> MapsRecord:
-        """Read a run of kind ``"maps"``.
-
-        Raises
-        ------
-        RunError
-            If the run is of another kind, or its record is damaged.
-        """
-        with reading(run, MAPS):
-            told, arrays = run.json("maps"), run.arrays("maps")
-            record = MapsRecord(
-                told["network"],
-                told["photo"],
-                told["layer"],
-                tuple(told["channels"]),
-                arrays["view"],
-                arrays["values"],
-                ReceptiveField(**told["rows"]),
-                ReceptiveField(**told["columns"]),
-                told["smooth"],
-            )
-            if record.view.ndim != 3 or record.values.shape[:1] != (len(record.channels),) or record.values.ndim != 3:
-                raise ValueError("maps and photo of other shapes")
-            return record
+    def table(self) -> str:
+        """Each map's largest activation and how many of its cells are active."""
+        lines = [f"{self.network} {self.layer}, {self.photo}"]
+        for channel, values in zip(self.channels, self.values, strict=True):
+            active = int((values > 0).sum())
+            lines.append(f"map {channel:5}  largest {values.max():10.4g}  active in {active} of {values.size} cells")
+        return "\n".join(lines)
 
 
 def centres(field: ReceptiveField, cells: int) -> npt.NDArray[np.float64]:
     """The middle of each cell's receptive field along one axis, in pixels; 0 is the middle of the first pixel."""
-    return field.start + (field.size - 1) / 2 + field.stride * np.arange(cells)
+    return field.start + (field.size - 1) / 2 + field.stride * np.arange(cells, dtype=np.float64)
 
 
 def nearest(field: ReceptiveField, cells: int, pixels: int) -> npt.NDArray[np.int64]:
