@@ -5,7 +5,8 @@ the last convolutional layer is projected by the engine and, independently, by p
 ``rule="gradient"`` that is the unit's gradient; for ``rule="deconvnet"`` the graph that autograd recorded is walked,
 and a hook at each of its ReLU nodes rectifies what goes down (Sec. 2.1), however the model spells its ReLUs.
 
-Command: ``python -m benchmarks.sweep_command``; a few seconds a network, half an hour in all. docs/sweep.md is its table.
+Command: ``python -m benchmarks.sweep_command``; a few seconds a network, half an hour in
+all. docs/sweep.md is its table.
 """
 
 # ruff: noqa: SIM905  (word lists read better as words)
