@@ -1,8 +1,9 @@
-"""Two source trees of deconvnet against each other, in turns: ``python -m benchmarks.trees OLD NEW``.
+"""Two source trees of deconvnet against each other, in turns: ``python -m benchmarks.trees OLD NEW [CASE ...]``.
 
 OLD and NEW are checkouts (folders that hold ``src/deconvnet``). Each works in a process of its own, one thread, and
 both are asked in turn, so that a busy machine slows both alike; CPU seconds, the least of the rounds. Takes some
-minutes. Name one tree twice, by a link, to see how much of a difference is noise.
+minutes. Name one tree twice, by a link, to see how much of a difference is noise; name cases to run these
+alone, five times as often.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from time import process_time
 from typing import Any
 
@@ -81,8 +83,9 @@ def command_seconds(tree: Path, command: str, photo: Path) -> float:
     return after.children_user - before.children_user + after.children_system - before.children_system
 
 
-def main(old: Path, new: Path) -> None:
+def main(old: Path, new: Path, chosen: Sequence[str] = ()) -> None:
     """Print the table."""
+    times = 5 * ROUNDS if chosen else ROUNDS
     line = [sys.executable, "-m", "benchmarks.trees", "--work"]
     workers = {
         tree: subprocess.Popen(line, env=environment(tree), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -97,12 +100,15 @@ def main(old: Path, new: Path) -> None:
         worker.stdin.flush()
         return float(worker.stdout.readline())
 
-    print(f"CPU seconds, one thread, least of {ROUNDS}\n{'':20}{'old':>9}{'new':>9}{'new/old':>9}")
-    for case in CASES:
-        rounds = [[ask(tree, case) for tree in (old, new)] for _ in range(ROUNDS + 1)][1:]
+    print(f"CPU seconds, one thread, least and median of {times} (whole commands: of 3)")
+    print(f"{'':20}{'old':>9}{'new':>9}{'new/old':>9}{'medians':>18}{'new/old':>9}")
+    for case in chosen or CASES:
+        rounds = [[ask(tree, case) for tree in (old, new)] for _ in range(times + 1)][1:]
         tell(case, rounds)
     for worker in workers.values():
         worker.terminate()
+    if chosen:
+        return
     with tempfile.TemporaryDirectory() as folder:
         from PIL import Image
 
@@ -116,12 +122,15 @@ def main(old: Path, new: Path) -> None:
 
 def tell(case: str, rounds: list[list[float]]) -> None:
     """One line of the table."""
-    before, after = (min(column) for column in zip(*rounds, strict=True))
-    print(f"{case:20}{before:9.3f}{after:9.3f}{after / before:9.2f}", flush=True)
+    line = f"{case:20}"
+    for measure in (min, median):
+        before, after = (measure(column) for column in zip(*rounds, strict=True))
+        line += f"{before:9.3f}{after:9.3f}{after / before:9.2f}"
+    print(line, flush=True)
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--work"]:
         work()
     else:
-        main(Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute())
+        main(Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute(), sys.argv[3:])

@@ -106,3 +106,8 @@ def telling(run: Run, words: str = "") -> Iterator[None]:
         if words:
             raise RunError(f"the record in {run.path} is damaged ({words}{told}): make it again.") from error
         raise RunError(f"the record in {run.path} is damaged ({told}): make it again.") from error
+
+
+def from_json(value: Any) -> Any:
+    """A value from JSON as records hold it: a list is a tuple."""
+    return tuple(value) if isinstance(value, list) else value

@@ -7,7 +7,7 @@ from typing import Any
 
 from deconvnet.experiments.ablation.record import AblationRecord
 from deconvnet.runs.directory import Run
-from deconvnet.runs.records import from_json
+from deconvnet.runs.record import from_json
 
 _ARRAYS = ("parameters", "train", "top1", "top5", "per_class", "seconds")
 

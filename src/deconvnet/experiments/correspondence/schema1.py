@@ -11,7 +11,7 @@ import numpy.typing as npt
 from deconvnet.experiments.correspondence.record import CorrespondenceRecord, MaskedPhoto, SignChange
 from deconvnet.geometry import Box
 from deconvnet.runs.directory import Run
-from deconvnet.runs.records import from_json
+from deconvnet.runs.record import from_json
 
 
 def read(run: Run) -> CorrespondenceRecord:

@@ -7,7 +7,7 @@ from typing import Any
 
 from deconvnet.experiments.evolution.record import EvolutionRecord, LayerEvolution
 from deconvnet.runs.directory import Run
-from deconvnet.runs.records import from_json
+from deconvnet.runs.record import from_json
 
 
 def read(run: Run) -> EvolutionRecord:

@@ -9,7 +9,7 @@ import numpy as np
 
 from deconvnet.experiments.invariance.record import InvarianceRecord, TransformationCurve
 from deconvnet.runs.directory import Run
-from deconvnet.runs.records import from_json
+from deconvnet.runs.record import from_json
 
 _OF_ALL = ("views", "norms", "apart", "baseline")
 _OF_ONE = ("values", "distances", "probabilities", "filled", "examples", "shown")

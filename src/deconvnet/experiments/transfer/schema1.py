@@ -7,7 +7,7 @@ from typing import Any
 
 from deconvnet.experiments.transfer.record import Duplicate, FeatureLayer, TransferRecord
 from deconvnet.runs.directory import Run
-from deconvnet.runs.records import from_json
+from deconvnet.runs.record import from_json
 
 _ARRAYS = ("tested", "scores", "by_class", "chosen", "scratch")
 
